@@ -1,0 +1,210 @@
+//! What the outside is told about a transaction.
+//!
+//! A body is made by whoever makes the transition and is stored in the same database transaction; the relay adds the
+//! id, the type and the database's time. No buyer's data, ever: consumers are many and their logs are not ours.
+
+use serde::{Deserialize, Serialize};
+
+use crate::class::{Refusal, Text};
+use crate::content::Operation;
+use crate::external_id::ExternalId;
+use crate::fiscal::FiscalDocument;
+use crate::id::{DocumentNumber, DocumentPart, OrderNumber, StoreCode, TransactionId, VendorUuid};
+use crate::state::StateName;
+
+/// The kinds of events. The routing key is `{store}.{type}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum EventType {
+    /// kassa's promise starts here.
+    #[serde(rename = "receipt.accepted")]
+    Accepted,
+    /// A try failed; there will be another.
+    #[serde(rename = "receipt.retrying")]
+    Retrying,
+    /// The vendor has it.
+    #[serde(rename = "receipt.waiting")]
+    Waiting,
+    /// Registered.
+    #[serde(rename = "receipt.done")]
+    Done,
+    /// A person must act.
+    #[serde(rename = "receipt.failed")]
+    Failed,
+    /// The outcome is not known.
+    #[serde(rename = "receipt.unknown")]
+    Unknown,
+    /// The document is known with another content.
+    #[serde(rename = "receipt.conflict")]
+    Conflict,
+    /// A message could not be accepted.
+    #[serde(rename = "request.rejected")]
+    Rejected,
+}
+
+impl EventType {
+    /// The word in the table and in the routing key.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "receipt.accepted",
+            Self::Retrying => "receipt.retrying",
+            Self::Waiting => "receipt.waiting",
+            Self::Done => "receipt.done",
+            Self::Failed => "receipt.failed",
+            Self::Unknown => "receipt.unknown",
+            Self::Conflict => "receipt.conflict",
+            Self::Rejected => "request.rejected",
+        }
+    }
+}
+
+/// Which transaction an event is about: the part that never changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// Our id.
+    pub transaction_id: TransactionId,
+    /// The store.
+    pub store: StoreCode,
+    /// What is registered.
+    pub operation: Operation,
+    /// The shop's document.
+    pub document: DocumentNumber,
+    /// Which receipt of that document.
+    pub part: DocumentPart,
+    /// The shop's order.
+    pub order: Option<OrderNumber>,
+}
+
+/// What the shop may do with its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderStatusHint {
+    /// Put the order into the status for failed receipts.
+    KkmFailed,
+    /// Give the order its former status back, if it was put aside.
+    Restore,
+}
+
+/// The body of an event, without its id, type and time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Body {
+    /// Which transaction.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// The key at the vendor.
+    pub external_id: ExternalId,
+    /// The vendor's own id, once there is one.
+    pub vendor_uuid: Option<VendorUuid>,
+    /// The state after the transition.
+    pub state: StateName,
+    /// The same in the words of the module that kassa replaces.
+    pub kkm_status: String,
+    /// What the shop may do with its order.
+    pub order_status_hint: Option<OrderStatusHint>,
+    /// A comment for the order's history.
+    pub text: Text,
+    /// The fiscal document, at `receipt.done`.
+    pub fiscal: Option<FiscalDocument>,
+    /// What went wrong, with cause and cure.
+    pub error: Option<Refusal>,
+}
+
+impl Body {
+    /// The body for `subject` arriving in `state`.
+    #[must_use]
+    pub fn new(subject: Subject, external_id: ExternalId, state: StateName) -> Self {
+        let text = comment(&subject, state);
+        let order_status_hint = match state {
+            StateName::Failed => Some(OrderStatusHint::KkmFailed),
+            StateName::Done => Some(OrderStatusHint::Restore),
+            StateName::Held
+            | StateName::Queued
+            | StateName::Sending
+            | StateName::Waiting
+            | StateName::Retrying
+            | StateName::Unknown
+            | StateName::Cancelled => None,
+        };
+        Self {
+            subject,
+            external_id,
+            vendor_uuid: None,
+            state,
+            kkm_status: state.kkm_status().to_owned(),
+            order_status_hint,
+            text,
+            fiscal: None,
+            error: None,
+        }
+    }
+
+    /// With the vendor's id.
+    #[must_use]
+    pub fn with_vendor_uuid(mut self, vendor_uuid: Option<VendorUuid>) -> Self {
+        self.vendor_uuid = vendor_uuid;
+        self
+    }
+
+    /// With the reason; its cause and cure are added to the comment.
+    #[must_use]
+    pub fn with_error(mut self, error: Option<Refusal>) -> Self {
+        if let Some(refusal) = &error {
+            self.text.ru = format!("{} {} {}", self.text.ru, refusal.cause.ru, refusal.cure.ru);
+            self.text.en = format!("{} {} {}", self.text.en, refusal.cause.en, refusal.cure.en);
+        }
+        self.error = error;
+        self
+    }
+
+    /// With the fiscal document; its numbers are added to the comment.
+    #[must_use]
+    pub fn with_fiscal(mut self, fiscal: FiscalDocument) -> Self {
+        let numbers = |fn_word: &str, fd_word: &str, fpd_word: &str| {
+            format!(
+                "{fn_word} {}, {fd_word} {}, {fpd_word} {}.",
+                fiscal.fn_number, fiscal.fd, fiscal.fpd
+            )
+        };
+        self.text.ru = format!("{} {}", self.text.ru, numbers("ФН", "ФД", "ФПД"));
+        self.text.en = format!("{} {}", self.text.en, numbers("FN", "FD", "FPD"));
+        self.fiscal = Some(fiscal);
+        self
+    }
+}
+
+fn comment(subject: &Subject, state: StateName) -> Text {
+    let (what_ru, what_en) = match subject.operation {
+        Operation::Sell => ("Чек прихода", "Sale receipt"),
+        Operation::Refund => ("Чек возврата прихода", "Refund receipt"),
+        Operation::ResellRefund => ("Отменяющий чек", "Cancelling receipt"),
+        Operation::ResellSell => ("Новый чек прихода", "New sale receipt"),
+    };
+    let (ru, en) = match state {
+        StateName::Held => (
+            "принят и ждёт отправки вручную.",
+            "is accepted and waits to be sent by hand.",
+        ),
+        StateName::Queued => ("принят в очередь.", "is accepted."),
+        StateName::Sending => ("отправляется.", "is being sent."),
+        StateName::Waiting => (
+            "передан, ждёт кассу.",
+            "was taken by the vendor and waits for a cash register.",
+        ),
+        StateName::Retrying => (
+            "не передан, отправка повторится.",
+            "was not sent and will be tried again.",
+        ),
+        StateName::Done => ("пробит.", "is registered."),
+        StateName::Unknown => (
+            "отправлен, но результат неизвестен: проверьте в личном кабинете, не отправляйте повторно.",
+            "was sent but its result is not known: check at the vendor, do not send it again.",
+        ),
+        StateName::Failed => ("не пробит.", "is not registered."),
+        StateName::Cancelled => ("закрыт вручную.", "was closed by a person."),
+    };
+    let number = &subject.document;
+    Text::new(
+        format!("{what_ru} {number} {ru}"),
+        format!("{what_en} {number} {en}"),
+    )
+}

@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+
+pub mod class;
+mod content;
+pub mod event;
+pub mod external_id;
+pub mod fiscal;
+pub mod id;
+pub mod money;
+pub mod policy;
+pub mod settings;
+pub mod state;
+
+pub use class::{Refusal, RetryClass, Seen, Text};
+pub use content::{
+    Buyer, Line, Operation, Payment, PaymentKind, PaymentMethod, PaymentObject, Receipt, Seller,
+    TaxSystem, UserProperty, Vat,
+};
+pub use external_id::ExternalId;
+pub use fiscal::FiscalDocument;
+pub use id::{
+    AccountName, DocumentNumber, DocumentPart, EventId, OrderNumber, StoreCode, TransactionId,
+    VendorName, VendorUuid,
+};
+pub use money::{Money, Quantity};
+pub use policy::{Decision, Doubt, RetryPolicy};
+pub use settings::StoreSettings;
+pub use state::{Failure, StateName};

@@ -1,0 +1,300 @@
+//! When a receipt is tried again: pure, so that every rule of it can be tested as a law.
+
+use std::time::Duration;
+
+use crate::class::{RetryClass, Seen};
+use crate::state::Failure;
+
+/// The longest wait that a vendor's `Retry-After` may ask for.
+pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// Whether the vendor may hold the receipt under its present id although we have no answer that says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// Every earlier try of this id is known not to have registered anything.
+    None,
+    /// At least one earlier try of this id may have.
+    Stands,
+}
+
+/// Retry settings of one store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Waits between tries; the last one repeats. Never empty.
+    pub intervals: Vec<Duration>,
+    /// Sends of one cycle, at least 1.
+    pub max_trials: u32,
+    /// The wait between two cycles.
+    pub resume_after: Duration,
+    /// Whether there is a next cycle at all.
+    pub retry_endlessly: bool,
+    /// The shortest wait after a try that the vendor may have seen.
+    pub quiet_time: Duration,
+}
+
+/// What wakes a transaction after its wait. The table wakes everything; the broker is merely quicker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// The wait is one of the configured intervals, so there is a delay exchange for it.
+    DelayExchange,
+    /// Only the due row itself.
+    DueRow,
+}
+
+/// What happens to the transaction now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Same id, same bytes, later.
+    Retry {
+        /// The wait.
+        delay: Duration,
+        /// Sends of the current cycle from now on.
+        trials: u32,
+        /// What wakes it.
+        wake: Wake,
+    },
+    /// Next id, later.
+    Rekey {
+        /// The wait.
+        delay: Duration,
+        /// Sends of the current cycle from now on.
+        trials: u32,
+        /// What wakes it.
+        wake: Wake,
+    },
+    /// A person must act.
+    Fail(Failure),
+    /// The outcome is not known and no repetition may be made.
+    Unknown,
+}
+
+impl RetryPolicy {
+    /// Decides after a try that did not succeed.
+    ///
+    /// `doubt` is what was known **before** this try, `trials` how many sends of the current cycle were counted
+    /// before it. While a doubt stands a refusal proves nothing about the earlier try, so what would fail or be sent
+    /// under another id becomes [`Decision::Unknown`].
+    #[must_use]
+    pub fn decide(&self, class: &RetryClass, doubt: Doubt, trials: u32) -> Decision {
+        match (class, doubt) {
+            (RetryClass::Unknown, Doubt::None | Doubt::Stands)
+            | (RetryClass::Permanent | RetryClass::Rekey, Doubt::Stands) => Decision::Unknown,
+            (RetryClass::Permanent, Doubt::None) => Decision::Fail(Failure::Rejected),
+            (RetryClass::Halt, Doubt::None | Doubt::Stands) => Decision::Retry {
+                delay: self.longest_interval(),
+                trials,
+                wake: Wake::DueRow,
+            },
+            (RetryClass::Rekey, Doubt::None) => match self.next_try(trials, None, Seen::No) {
+                Some((delay, trials, wake)) => Decision::Rekey {
+                    delay,
+                    trials,
+                    wake,
+                },
+                None => Decision::Fail(Failure::Exhausted),
+            },
+            (RetryClass::Retry { seen, after }, doubt) => {
+                match self.next_try(trials, *after, *seen) {
+                    Some((delay, trials, wake)) => Decision::Retry {
+                        delay,
+                        trials,
+                        wake,
+                    },
+                    None if doubt == Doubt::Stands || *seen == Seen::Maybe => Decision::Unknown,
+                    None => Decision::Fail(Failure::Exhausted),
+                }
+            }
+        }
+    }
+
+    fn next_try(
+        &self,
+        trials: u32,
+        after: Option<Duration>,
+        seen: Seen,
+    ) -> Option<(Duration, u32, Wake)> {
+        let spent = trials.saturating_add(1);
+        if spent >= self.max_trials {
+            return self
+                .retry_endlessly
+                .then_some((self.resume_after, 0, Wake::DueRow));
+        }
+        let interval = self.interval(trials);
+        let quiet = match seen {
+            Seen::No => Duration::ZERO,
+            Seen::Maybe => self.quiet_time,
+        };
+        let asked = after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+        let delay = interval.max(quiet).max(asked);
+        let wake = if delay == interval {
+            Wake::DelayExchange
+        } else {
+            Wake::DueRow
+        };
+        Some((delay, spent, wake))
+    }
+
+    fn interval(&self, trials: u32) -> Duration {
+        let step = usize::try_from(trials).unwrap_or(usize::MAX);
+        self.intervals
+            .get(step)
+            .copied()
+            .unwrap_or_else(|| self.longest_interval())
+    }
+
+    fn longest_interval(&self) -> Duration {
+        self.intervals
+            .last()
+            .copied()
+            .unwrap_or(Duration::from_secs(60))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn policy() -> RetryPolicy {
+        RetryPolicy {
+            intervals: [60, 300, 900, 1800, 3600].map(Duration::from_secs).to_vec(),
+            max_trials: 10,
+            resume_after: Duration::from_secs(86_400),
+            retry_endlessly: true,
+            quiet_time: Duration::from_secs(10),
+        }
+    }
+
+    #[test]
+    fn waits_follow_the_intervals_and_the_last_one_repeats() {
+        let waits: Vec<u64> = (0..9)
+            .map(
+                |trials| match policy().decide(&RetryClass::NOT_SEEN, Doubt::None, trials) {
+                    Decision::Retry {
+                        delay,
+                        trials: spent,
+                        wake: Wake::DelayExchange,
+                    } => {
+                        assert_eq!(spent, trials + 1);
+                        delay.as_secs()
+                    }
+                    other => panic!("{other:?}"),
+                },
+            )
+            .collect();
+        assert_eq!(waits, [60, 300, 900, 1800, 3600, 3600, 3600, 3600, 3600]);
+    }
+
+    #[test]
+    fn after_the_last_trial_the_counter_is_reset_and_sending_resumes_a_day_later() {
+        assert_eq!(
+            policy().decide(&RetryClass::MAYBE_SEEN, Doubt::Stands, 9),
+            Decision::Retry {
+                delay: Duration::from_secs(86_400),
+                trials: 0,
+                wake: Wake::DueRow
+            }
+        );
+    }
+
+    #[test]
+    fn an_exhausted_receipt_that_may_have_been_seen_is_unknown_and_not_failed() {
+        let policy = RetryPolicy {
+            retry_endlessly: false,
+            ..policy()
+        };
+        assert_eq!(
+            policy.decide(&RetryClass::NOT_SEEN, Doubt::None, 9),
+            Decision::Fail(Failure::Exhausted)
+        );
+        assert_eq!(
+            policy.decide(&RetryClass::NOT_SEEN, Doubt::Stands, 9),
+            Decision::Unknown
+        );
+        assert_eq!(
+            policy.decide(&RetryClass::MAYBE_SEEN, Doubt::None, 9),
+            Decision::Unknown
+        );
+    }
+
+    #[test]
+    fn a_refusal_proves_nothing_while_a_doubt_stands() {
+        assert_eq!(
+            policy().decide(&RetryClass::Permanent, Doubt::None, 0),
+            Decision::Fail(Failure::Rejected)
+        );
+        assert_eq!(
+            policy().decide(&RetryClass::Permanent, Doubt::Stands, 0),
+            Decision::Unknown
+        );
+        assert_eq!(
+            policy().decide(&RetryClass::Rekey, Doubt::Stands, 0),
+            Decision::Unknown
+        );
+        assert!(matches!(
+            policy().decide(&RetryClass::Rekey, Doubt::None, 0),
+            Decision::Rekey { .. }
+        ));
+    }
+
+    #[test]
+    fn a_halt_spends_no_trial() {
+        assert!(matches!(
+            policy().decide(&RetryClass::Halt, Doubt::None, 9),
+            Decision::Retry {
+                trials: 9,
+                wake: Wake::DueRow,
+                ..
+            }
+        ));
+    }
+
+    fn any_class() -> impl Strategy<Value = RetryClass> {
+        prop_oneof![
+            (any::<bool>(), proptest::option::of(0_u64..100_000)).prop_map(|(maybe, after)| {
+                RetryClass::Retry {
+                    seen: if maybe { Seen::Maybe } else { Seen::No },
+                    after: after.map(Duration::from_secs),
+                }
+            }),
+            Just(RetryClass::Rekey),
+            Just(RetryClass::Halt),
+            Just(RetryClass::Permanent),
+            Just(RetryClass::Unknown),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_doubtful_receipt_never_fails_and_never_gets_another_id(
+            class in any_class(), trials in 0_u32..40, endless in any::<bool>()
+        ) {
+            let policy = RetryPolicy { retry_endlessly: endless, ..policy() };
+            let decision = policy.decide(&class, Doubt::Stands, trials);
+            let same_id_or_a_person = matches!(decision, Decision::Retry { .. } | Decision::Unknown);
+            prop_assert!(same_id_or_a_person, "{:?}", decision);
+        }
+
+        #[test]
+        fn a_wait_never_undercuts_its_interval_nor_the_quiet_time(class in any_class(), trials in 0_u32..9) {
+            if let Decision::Retry { delay, .. } | Decision::Rekey { delay, .. } =
+                policy().decide(&class, Doubt::None, trials)
+            {
+                prop_assert!(delay >= policy().interval(trials));
+                if class.leaves_doubt() {
+                    prop_assert!(delay >= policy().quiet_time);
+                }
+                prop_assert!(delay <= policy().resume_after);
+            }
+        }
+
+        #[test]
+        fn a_cycle_never_counts_more_sends_than_allowed(class in any_class(), trials in 0_u32..10) {
+            if let Decision::Retry { trials: spent, .. } | Decision::Rekey { trials: spent, .. } =
+                policy().decide(&class, Doubt::None, trials)
+            {
+                prop_assert!(spent < policy().max_trials);
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What every vendor can do, in words that the stages share.
+//!
+//! A call returns a [`Reply`] and not a `Result`: every outcome of a call, silence included, is data that is stored
+//! before anybody judges it. The class of a refusal comes from the vendor's own code table.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use receipt::{ExternalId, FiscalDocument, Operation, Receipt, Refusal, VendorName, VendorUuid};
+
+/// One account at a vendor, ready to be called. Cheap to share; holds connections and the token.
+#[async_trait]
+pub trait Vendor: Send + Sync {
+    /// The name in the registry; also the routing key of pointers.
+    fn name(&self) -> &VendorName;
+
+    /// The request as the vendor spells it. Pure: the same input gives the same bytes. It is made once per
+    /// registration and stored; every repetition sends those bytes.
+    ///
+    /// # Errors
+    /// A refusal of class `Permanent` when the receipt cannot be expressed at this vendor.
+    fn render(&self, rendering: &Rendering<'_>) -> Result<String, Box<Refusal>>;
+
+    /// Sends one registration, once. Nothing is repeated inside, but for one fresh token after an expired one.
+    async fn register(&self, call: &Call<'_>) -> Reply<Registered>;
+
+    /// `None` for a vendor that answers at once and has nothing to poll.
+    fn follower(&self) -> Option<&dyn Follower>;
+
+    /// How long a repetition under the same id is known to be recognised by the vendor. A registration that has been
+    /// in doubt for longer is never sent again.
+    fn idempotency_horizon(&self) -> Duration;
+
+    /// The longest that one [`Vendor::register`] can take, token included: the lease must be longer.
+    fn longest_call(&self) -> Duration;
+}
+
+/// The ability to be asked what became of a registration.
+#[async_trait]
+pub trait Follower: Send + Sync {
+    /// Asks once.
+    async fn follow(&self, vendor_uuid: &VendorUuid) -> Reply<News>;
+}
+
+/// What a request is rendered from.
+#[derive(Debug, Clone, Copy)]
+pub struct Rendering<'a> {
+    /// The frozen content.
+    pub receipt: &'a Receipt,
+    /// What is registered.
+    pub operation: Operation,
+    /// The idempotency key.
+    pub external_id: &'a ExternalId,
+    /// When the registration was first rendered; some vendors want it in the body.
+    pub rendered_at: Timestamp,
+    /// Where the vendor may call back, if the store has a public address.
+    pub callback_url: Option<&'a str>,
+}
+
+/// One registration to be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// What is registered.
+    pub operation: Operation,
+    /// The idempotency key, as it stands in the body.
+    pub external_id: &'a ExternalId,
+    /// The stored bytes of the request.
+    pub wire_body: &'a str,
+}
+
+/// What a call came to, and the evidence.
+#[derive(Debug, Clone)]
+pub struct Reply<T> {
+    /// What was asked and answered.
+    pub exchange: Exchange,
+    /// What it means.
+    pub outcome: Result<T, Box<Refusal>>,
+}
+
+/// The evidence of one call: stored with the attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// Method and path, without secrets. The body of a registration is stored with the registration.
+    pub request: String,
+    /// HTTP status, if an answer began.
+    pub http_status: Option<u16>,
+    /// The answer's body, cut to [`LONGEST_ANSWER_KEPT`], with secrets and the buyer masked. `None` when none came.
+    pub answer: Option<String>,
+    /// From the first byte of the first call to the last byte of the last one.
+    pub duration: Duration,
+}
+
+/// How much of an answer is stored, in bytes.
+pub const LONGEST_ANSWER_KEPT: usize = 16 * 1024;
+
+/// A registration that the vendor did not refuse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Registered {
+    /// The vendor took it and will say later what became of it.
+    Accepted {
+        /// The vendor's id, to ask with.
+        vendor_uuid: VendorUuid,
+        /// Whether the vendor knew the id already: an earlier try of ours, or somebody else's document.
+        adopted: Adopted,
+    },
+    /// Registered at once.
+    Done(Box<FiscalDocument>),
+}
+
+/// Whether an id was already known to the vendor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adopted {
+    /// This call made it.
+    No,
+    /// An earlier call made it.
+    Yes,
+}
+
+/// What became of a registration that the vendor took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// Not ready, or no usable answer: ask again later. The reason is there when it was not a plain "wait".
+    None(Option<Box<Refusal>>),
+    /// Registered.
+    Done {
+        /// The fiscal document.
+        fiscal: Box<FiscalDocument>,
+        /// The id that the vendor says the document has, when it says one.
+        external_id: Option<String>,
+    },
+    /// Refused in the end. The class of the refusal tells whether the id is proven dead (`Rekey`, `Permanent`).
+    Refused(Box<Refusal>),
+}
