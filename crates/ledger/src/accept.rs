@@ -1,0 +1,316 @@
+//! Acceptance: where kassa's promise starts.
+
+use std::sync::Arc;
+
+use receipt::event::{Body, EventType, Subject};
+use receipt::{AccountName, Doubt, EventId, ExternalId, Receipt, StateName, TransactionId, VendorName};
+use sqlx::PgPool;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::claim::{Claimed, Lease};
+use crate::error::LedgerError;
+use crate::pool::Ledger;
+
+/// A receipt to be accepted.
+#[derive(Debug, Clone)]
+pub struct NewTransaction {
+    /// Id, store, operation and document.
+    pub subject: Subject,
+    /// The account that will register it, whatever the configuration says later.
+    pub account: AccountName,
+    /// That account's vendor.
+    pub vendor: VendorName,
+    /// SHA-256 of the canonical request before store defaults.
+    pub request_hash: [u8; 32],
+    /// The frozen content.
+    pub receipt: Receipt,
+    /// The key of the first registration.
+    pub external_id: ExternalId,
+    /// Whether this process sends it at once.
+    pub first: First,
+}
+
+/// What follows acceptance.
+#[derive(Debug, Clone)]
+pub enum First {
+    /// Somebody will claim it.
+    Queue,
+    /// This process has a free slot: the transaction is accepted and claimed in one commit.
+    Claim {
+        /// The rendered request.
+        wire_body: String,
+        /// How long the claim holds.
+        lease: Lease,
+    },
+}
+
+/// What became of a receipt that was offered.
+#[derive(Debug, Clone)]
+pub enum Acceptance {
+    /// Accepted now, and queued.
+    Queued(TransactionId),
+    /// Accepted now, and claimed by this process.
+    Claimed(Box<Claimed>),
+    /// The same request was accepted before; nothing changed.
+    Known {
+        /// The transaction.
+        id: TransactionId,
+        /// Where it stands.
+        state: StateName,
+        /// Its fence, for a pointer.
+        fence: i32,
+    },
+    /// The document is known with another content; nothing changed.
+    Conflict {
+        /// The transaction that holds the document.
+        id: TransactionId,
+        /// Where it stands.
+        state: StateName,
+    },
+}
+
+impl Ledger {
+    /// Accepts a receipt once. May be repeated with the same value until it succeeds.
+    ///
+    /// # Errors
+    /// [`LedgerError::ExternalIdTaken`] when another document of the account has that key; an outage otherwise.
+    pub async fn accept(&self, new: NewTransaction) -> Result<Acceptance, LedgerError> {
+        self.accepts.call(new).await
+    }
+}
+
+/// One row of what the accepting statement answers.
+struct Answered {
+    is_new: bool,
+    known_id: Option<Uuid>,
+    known_state: Option<String>,
+    known_hash: Option<Vec<u8>>,
+    known_fence: Option<i32>,
+}
+
+pub(crate) async fn accept_batch(
+    pool: PgPool,
+    worker: Arc<str>,
+    batch: Vec<NewTransaction>,
+) -> Result<Vec<Acceptance>, LedgerError> {
+    let mut acceptances: Vec<Option<Acceptance>> = vec![None; batch.len()];
+    // A neighbour of this batch, or another process, may be inserting the same document at this moment. Its row is
+    // not visible to the statement that met it, but it is to the next one.
+    for _ in 0..5 {
+        let open: Vec<usize> = (0..batch.len()).filter(|&index| acceptances[index].is_none()).collect();
+        if open.is_empty() {
+            break;
+        }
+        for (index, answered) in insert(&pool, &worker, &batch, &open).await? {
+            acceptances[index] = acceptance(&batch[index], &answered)?;
+        }
+    }
+    acceptances
+        .into_iter()
+        .zip(&batch)
+        .map(|(acceptance, new)| {
+            acceptance.ok_or_else(|| LedgerError::Corrupt {
+                id: new.subject.transaction_id.to_string(),
+                what: "its document can neither be inserted nor found".to_owned(),
+            })
+        })
+        .collect()
+}
+
+fn acceptance(new: &NewTransaction, answered: &Answered) -> Result<Option<Acceptance>, LedgerError> {
+    let ours = new.subject.transaction_id;
+    let claimed = || match &new.first {
+        First::Queue => Acceptance::Queued(ours),
+        First::Claim { wire_body, .. } => Acceptance::Claimed(Box::new(Claimed {
+            subject: new.subject.clone(),
+            account: new.account.clone(),
+            vendor: new.vendor.clone(),
+            generation: 0,
+            attempt: 1,
+            external_id: new.external_id.clone(),
+            doubt: Doubt::None,
+            trials: 0,
+            receipt: None,
+            wire_body: Some(wire_body.clone()),
+        })),
+    };
+    if answered.is_new {
+        return Ok(Some(claimed()));
+    }
+    let (Some(id), Some(state), Some(hash), Some(fence)) =
+        (answered.known_id, answered.known_state.as_deref(), answered.known_hash.as_deref(), answered.known_fence)
+    else {
+        return Ok(None);
+    };
+    let id = TransactionId(id);
+    // Our own id: the commit of an earlier try took effect although its answer was lost.
+    if id == ours {
+        return Ok(Some(claimed()));
+    }
+    let state: StateName =
+        state.parse().map_err(|_| LedgerError::Corrupt { id: id.to_string(), what: format!("state {state:?}") })?;
+    Ok(Some(if hash == new.request_hash {
+        Acceptance::Known { id, state, fence }
+    } else {
+        Acceptance::Conflict { id, state }
+    }))
+}
+
+#[expect(clippy::too_many_lines, reason = "one statement and its parameters, read from top to bottom")]
+async fn insert(
+    pool: &PgPool,
+    worker: &str,
+    batch: &[NewTransaction],
+    open: &[usize],
+) -> Result<Vec<(usize, Answered)>, LedgerError> {
+    // Two batches that insert the same documents in different orders would wait for each other.
+    let mut order: Vec<usize> = open.to_vec();
+    order.sort_by(|&a, &b| {
+        let key = |index: usize| {
+            let subject = &batch[index].subject;
+            (subject.document.as_str(), subject.store.as_str(), subject.operation.name(), subject.part.as_str())
+        };
+        key(a).cmp(&key(b))
+    });
+    let rows = || order.iter().map(|&index| &batch[index]);
+    let texts = |text: fn(&NewTransaction) -> &str| rows().map(|new| text(new).to_owned()).collect::<Vec<_>>();
+
+    let ids: Vec<Uuid> = rows().map(|new| new.subject.transaction_id.0).collect();
+    let orders: Vec<Option<String>> =
+        rows().map(|new| new.subject.order.as_ref().map(|order| order.as_str().to_owned())).collect();
+    let hashes: Vec<Vec<u8>> = rows().map(|new| new.request_hash.to_vec()).collect();
+    let bodies: Vec<Json<&Receipt>> = rows().map(|new| Json(&new.receipt)).collect();
+    let totals: Vec<i64> = rows().map(|new| new.receipt.total.kopecks()).collect();
+    let wire_bodies: Vec<Option<String>> = rows()
+        .map(|new| match &new.first {
+            First::Queue => None,
+            First::Claim { wire_body, .. } => Some(wire_body.clone()),
+        })
+        .collect();
+    let leases: Vec<Option<i64>> = rows()
+        .map(|new| match &new.first {
+            First::Queue => None,
+            First::Claim { lease, .. } => Some(lease.until_claimable_ms()),
+        })
+        .collect();
+    let event_ids: Vec<Uuid> = rows().map(|_| EventId::new().0).collect();
+    let event_bodies: Vec<Json<Body>> = rows()
+        .map(|new| Json(Body::new(new.subject.clone(), new.external_id.clone(), StateName::Queued)))
+        .collect();
+
+    let answers = sqlx::query!(
+        r#"
+        WITH input AS (
+            SELECT *
+            FROM unnest(
+                $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                $9::bytea[], $10::jsonb[], $11::bigint[], $12::text[], $13::text[], $14::bigint[],
+                $15::uuid[], $16::jsonb[]
+            ) WITH ORDINALITY AS input (
+                id, store, account, vendor, operation, document_number, document_part, order_number,
+                request_hash, body, total_kopecks, external_id, wire_body, lease_ms,
+                event_id, event_body, place
+            )
+        ),
+        inserted AS (
+            INSERT INTO transactions (
+                id, store, account, vendor, operation, document_number, document_part, order_number,
+                request_hash, body, total_kopecks, external_id,
+                state, fence, last_attempt, claim_token, due_at
+            )
+            SELECT
+                id, store, account, vendor, operation, document_number, document_part, order_number,
+                request_hash, body, total_kopecks, external_id,
+                CASE WHEN lease_ms IS NULL THEN 'queued' ELSE 'sending' END,
+                CASE WHEN lease_ms IS NULL THEN 0 ELSE 1 END,
+                CASE WHEN lease_ms IS NULL THEN 0 ELSE 1 END,
+                CASE WHEN lease_ms IS NULL THEN NULL ELSE id END,
+                now() + coalesce(lease_ms, 0) * interval '1 millisecond'
+            FROM input
+            ORDER BY place
+            ON CONFLICT (document_number, store, operation, document_part, revision) DO NOTHING
+            RETURNING id
+        ),
+        registered AS (
+            INSERT INTO registrations (transaction_id, generation, account, external_id, wire_body, rendered_at)
+            SELECT id, 0, account, external_id, wire_body, CASE WHEN wire_body IS NULL THEN NULL ELSE now() END
+            FROM input
+            JOIN inserted USING (id)
+        ),
+        attempted AS (
+            INSERT INTO attempts (transaction_id, number, generation, kind, worker)
+            SELECT id, 1, 0, 'send', $17
+            FROM input
+            JOIN inserted USING (id)
+            WHERE lease_ms IS NOT NULL
+        ),
+        told AS (
+            INSERT INTO events (id, type, store, transaction_id, body)
+            SELECT event_id, $18, store, id, event_body
+            FROM input
+            JOIN inserted USING (id)
+        )
+        SELECT
+            input.place AS "place!",
+            inserted.id IS NOT NULL AS "is_new!",
+            known.id AS "known_id?",
+            known.state AS "known_state?",
+            known.request_hash AS "known_hash?",
+            known.fence AS "known_fence?"
+        FROM input
+        LEFT JOIN inserted ON inserted.id = input.id
+        LEFT JOIN LATERAL (
+            SELECT id, state, request_hash, fence
+            FROM transactions
+            WHERE document_number = input.document_number
+                AND store = input.store
+                AND operation = input.operation
+                AND document_part = input.document_part
+            ORDER BY revision DESC
+            LIMIT 1
+        ) known ON true
+        "#,
+        &ids,
+        &texts(|new| new.subject.store.as_str()),
+        &texts(|new| new.account.as_str()),
+        &texts(|new| new.vendor.as_str()),
+        &texts(|new| new.subject.operation.name()),
+        &texts(|new| new.subject.document.as_str()),
+        &texts(|new| new.subject.part.as_str()),
+        &orders as _,
+        &hashes,
+        &bodies as _,
+        &totals,
+        &texts(|new| new.external_id.as_str()),
+        &wire_bodies as _,
+        &leases as _,
+        &event_ids,
+        &event_bodies as _,
+        worker,
+        EventType::Accepted.name(),
+    )
+    .fetch_all(pool)
+    .await?;
+
+    answers
+        .into_iter()
+        .map(|row| {
+            let place = usize::try_from(row.place).ok().and_then(|place| place.checked_sub(1));
+            let index = place.and_then(|place| order.get(place)).copied().ok_or_else(|| LedgerError::Corrupt {
+                id: String::from("-"),
+                what: "an answer for a row that was not asked about".to_owned(),
+            })?;
+            Ok((
+                index,
+                Answered {
+                    is_new: row.is_new,
+                    known_id: row.known_id,
+                    known_state: row.known_state,
+                    known_hash: row.known_hash,
+                    known_fence: row.known_fence,
+                },
+            ))
+        })
+        .collect()
+}

@@ -1,0 +1,439 @@
+//! Claiming: after this commit, and before any socket is touched, the table says who sends what until when.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use receipt::event::Subject;
+use receipt::{AccountName, Doubt, ExternalId, Receipt, TransactionId, VendorName};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::error::LedgerError;
+use crate::pool::Ledger;
+
+/// How long a claim holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Longer than the longest call and its recording.
+    pub hold: Duration,
+    /// The shortest time between the end of a lease and the next post of the same id.
+    pub quiet_time: Duration,
+}
+
+impl Lease {
+    pub(crate) fn until_claimable_ms(self) -> i64 {
+        millis(self.hold.saturating_add(self.quiet_time))
+    }
+}
+
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The right, and the duty, to make one attempt. Only the ledger makes one, and recording its outcome consumes it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Claimed {
+    /// Id, store, operation and document.
+    pub subject: Subject,
+    /// The account that was frozen at acceptance.
+    pub account: AccountName,
+    /// Its vendor.
+    pub vendor: VendorName,
+    /// Which registration of the transaction is sent.
+    pub generation: i32,
+    /// Number of this attempt, the fence.
+    pub attempt: i32,
+    /// The key at the vendor.
+    pub external_id: ExternalId,
+    /// What earlier tries of this registration left behind.
+    pub doubt: Doubt,
+    /// Sends of the current cycle that were counted before this one.
+    pub trials: u32,
+    /// The frozen content; there when `wire_body` is not.
+    pub receipt: Option<Receipt>,
+    /// The rendered request, if it was rendered before.
+    pub wire_body: Option<String>,
+}
+
+/// What became of a pointer.
+#[derive(Debug, Clone)]
+pub enum Claim {
+    /// This process sends it.
+    Won(Box<Claimed>),
+    /// The pointer is stale: somebody else has it, it is not due, or it is settled.
+    Stale,
+}
+
+/// How many due rows of one account may be claimed.
+#[derive(Debug, Clone)]
+pub struct Quota {
+    /// The account.
+    pub account: AccountName,
+    /// Free slots.
+    pub slots: u32,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Claiming {
+    id: TransactionId,
+    fence: i32,
+    token: Uuid,
+    lease: Lease,
+}
+
+impl Ledger {
+    /// Claims what a pointer points to, if the pointer's fence is still the row's and the row is due.
+    ///
+    /// # Errors
+    /// An outage. The same pointer may be tried again by a new call: a claim whose commit got no answer ends with its
+    /// lease.
+    pub async fn claim(&self, id: TransactionId, fence: i32, lease: Lease) -> Result<Claim, LedgerError> {
+        let claiming = Claiming { id, fence, token: Uuid::new_v4(), lease };
+        match self.claims.call(claiming.clone()).await {
+            // The commit may have taken effect. Asked again with the same token, the row knows its claimer.
+            Err(error) if error.is_outage() => self.claims.call(claiming).await,
+            answer => answer,
+        }
+    }
+
+    /// Claims rows that have been due for longer than `grace`, oldest first, at most `slots` of each account.
+    ///
+    /// These are the rows whose pointer was lost, whose wait has no delay exchange, or whose claimer died. A row that
+    /// was `sending` leaves a doubt: its claimer may have written to the vendor.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn claim_due(
+        &self,
+        quotas: &[Quota],
+        grace: Duration,
+        lease: Lease,
+    ) -> Result<Vec<Claimed>, LedgerError> {
+        let accounts: Vec<String> = quotas.iter().map(|quota| quota.account.as_str().to_owned()).collect();
+        let slots: Vec<i64> = quotas.iter().map(|quota| i64::from(quota.slots)).collect();
+        let rows = sqlx::query_as!(
+            ClaimedRow,
+            r#"
+            WITH picked AS (
+                SELECT due.id, due.state
+                FROM unnest($1::text[], $2::bigint[]) AS quota (account, slots)
+                CROSS JOIN LATERAL (
+                    SELECT id, state
+                    FROM transactions
+                    WHERE account = quota.account
+                        AND due_at <= now() - $3::bigint * interval '1 millisecond'
+                        AND NOT (state = 'sending' AND unfinished >= $6)
+                    ORDER BY due_at
+                    LIMIT quota.slots
+                    FOR UPDATE SKIP LOCKED
+                ) due
+            ),
+            claimed AS (
+                UPDATE transactions t
+                SET state = 'sending',
+                    last_attempt = t.last_attempt + 1,
+                    fence = t.last_attempt + 1,
+                    claim_token = gen_random_uuid(),
+                    unfinished = CASE WHEN picked.state = 'sending' THEN t.unfinished + 1 ELSE t.unfinished END,
+                    due_at = now() + $4::bigint * interval '1 millisecond',
+                    version = t.version + 1,
+                    updated_at = now()
+                FROM picked
+                WHERE t.id = picked.id
+                RETURNING t.*, picked.state AS state_before
+            ),
+            attempted AS (
+                INSERT INTO attempts (transaction_id, number, generation, kind, worker)
+                SELECT id, fence, generation, 'send', $5
+                FROM claimed
+            ),
+            doubted AS (
+                UPDATE registrations r
+                SET doubt_since = coalesce(r.doubt_since, now())
+                FROM claimed c
+                WHERE r.transaction_id = c.id
+                    AND r.generation = c.generation
+                    AND c.state_before = 'sending'
+            )
+            SELECT
+                c.id AS "id!", c.store AS "store!", c.operation AS "operation!",
+                c.document_number AS "document_number!", c.document_part AS "document_part!", c.order_number,
+                c.account AS "account!", c.vendor AS "vendor!", c.generation AS "generation!", c.fence AS "fence!",
+                c.external_id AS "external_id!", c.trials AS "trials!",
+                (r.doubt_since IS NOT NULL OR c.state_before = 'sending') AS "doubtful!",
+                r.wire_body,
+                CASE WHEN r.wire_body IS NULL THEN c.body::text END AS body
+            FROM claimed c
+            JOIN registrations r ON r.transaction_id = c.id AND r.generation = c.generation
+            "#,
+            &accounts,
+            &slots,
+            millis(grace),
+            lease.until_claimable_ms(),
+            &self.worker,
+            UNFINISHED_CLAIMS_ALLOWED,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(readable(rows))
+    }
+
+    /// Transactions whose claimers ended without a word so often that the receipt itself is suspected. The caller
+    /// records them as unknown.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn abandoned(&self, limit: i64) -> Result<Vec<Claimed>, LedgerError> {
+        let rows = sqlx::query_as!(
+            ClaimedRow,
+            r#"
+            SELECT
+                t.id, t.store, t.operation, t.document_number, t.document_part, t.order_number,
+                t.account, t.vendor, t.generation, t.fence, t.external_id, t.trials,
+                true AS "doubtful!",
+                r.wire_body,
+                NULL::text AS body
+            FROM transactions t
+            JOIN registrations r ON r.transaction_id = t.id AND r.generation = t.generation
+            WHERE t.due_at <= now()
+                AND t.state = 'sending'
+                AND t.unfinished >= $1
+            LIMIT $2
+            "#,
+            UNFINISHED_CLAIMS_ALLOWED,
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(readable(rows))
+    }
+
+    /// Gives back a claim that was not used, without a trial: the worker is stopping.
+    ///
+    /// # Errors
+    /// An outage; the claim then ends with its lease.
+    pub async fn give_back(&self, claimed: &Claimed) -> Result<(), LedgerError> {
+        sqlx::query!(
+            r#"
+            WITH returned AS (
+                UPDATE transactions
+                SET state = 'retrying',
+                    claim_token = NULL,
+                    due_at = now(),
+                    version = version + 1,
+                    updated_at = now()
+                WHERE id = $1
+                    AND fence = $2
+                    AND state = 'sending'
+                RETURNING id
+            )
+            UPDATE attempts
+            SET finished_at = now(),
+                class = 'returned'
+            WHERE transaction_id = $1
+                AND number = $2
+                AND finished_at IS NULL
+                AND EXISTS (SELECT FROM returned)
+            "#,
+            claimed.subject.transaction_id.0,
+            claimed.attempt,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}
+
+/// A claim that ends without a word this often, and once more, is not repeated.
+const UNFINISHED_CLAIMS_ALLOWED: i32 = 2;
+
+struct ClaimedRow {
+    id: Uuid,
+    store: String,
+    operation: String,
+    document_number: String,
+    document_part: String,
+    order_number: Option<String>,
+    account: String,
+    vendor: String,
+    generation: i32,
+    fence: i32,
+    external_id: String,
+    trials: i32,
+    doubtful: bool,
+    wire_body: Option<String>,
+    body: Option<String>,
+}
+
+impl TryFrom<ClaimedRow> for Claimed {
+    type Error = LedgerError;
+
+    fn try_from(row: ClaimedRow) -> Result<Self, LedgerError> {
+        let subject = subject(
+            row.id,
+            &row.store,
+            &row.operation,
+            &row.document_number,
+            &row.document_part,
+            row.order_number.as_deref(),
+        )?;
+        let corrupt = |what: String| LedgerError::Corrupt { id: row.id.to_string(), what };
+        Ok(Self {
+            subject,
+            account: AccountName::parse(&row.account).map_err(|error| corrupt(error.to_string()))?,
+            vendor: VendorName::parse(&row.vendor).map_err(|error| corrupt(error.to_string()))?,
+            generation: row.generation,
+            attempt: row.fence,
+            external_id: ExternalId::parse(&row.external_id).map_err(|error| corrupt(error.to_string()))?,
+            doubt: if row.doubtful { Doubt::Stands } else { Doubt::None },
+            trials: u32::try_from(row.trials).unwrap_or(0),
+            receipt: row
+                .body
+                .map(|body| serde_json::from_str(&body))
+                .transpose()
+                .map_err(|error| corrupt(format!("body: {error}")))?,
+            wire_body: row.wire_body,
+        })
+    }
+}
+
+/// One row that does not hold together must not keep its neighbours from being sent.
+fn readable(rows: Vec<ClaimedRow>) -> Vec<Claimed> {
+    rows.into_iter()
+        .filter_map(|row| {
+            Claimed::try_from(row)
+                .inspect_err(|error| tracing::error!(error = %error, "a transaction cannot be read and is not sent"))
+                .ok()
+        })
+        .collect()
+}
+
+/// The unchanging part of a transaction, from its columns.
+pub(crate) fn subject(
+    id: Uuid,
+    store: &str,
+    operation: &str,
+    document: &str,
+    part: &str,
+    order: Option<&str>,
+) -> Result<Subject, LedgerError> {
+    let corrupt = |what: String| LedgerError::Corrupt { id: id.to_string(), what };
+    Ok(Subject {
+        transaction_id: TransactionId(id),
+        store: store.parse().map_err(|error: receipt::id::InvalidId| corrupt(error.to_string()))?,
+        operation: operation.parse().map_err(|()| corrupt(format!("operation {operation:?}")))?,
+        document: document.parse().map_err(|error: receipt::id::InvalidId| corrupt(error.to_string()))?,
+        part: part.parse().map_err(|error: receipt::id::InvalidId| corrupt(error.to_string()))?,
+        order: order.map(str::parse).transpose().map_err(|error: receipt::id::InvalidId| corrupt(error.to_string()))?,
+    })
+}
+
+pub(crate) async fn claim_batch(
+    pool: PgPool,
+    worker: Arc<str>,
+    batch: Vec<Claiming>,
+) -> Result<Vec<Claim>, LedgerError> {
+    let ids: Vec<Uuid> = batch.iter().map(|claiming| claiming.id.0).collect();
+    let fences: Vec<i32> = batch.iter().map(|claiming| claiming.fence).collect();
+    let tokens: Vec<Uuid> = batch.iter().map(|claiming| claiming.token).collect();
+    let leases: Vec<i64> = batch.iter().map(|claiming| claiming.lease.until_claimable_ms()).collect();
+    let rows = sqlx::query!(
+        r#"
+        WITH input AS (
+            SELECT *
+            FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::bigint[]) AS input (id, fence, token, lease_ms)
+        ),
+        picked AS (
+            SELECT t.id
+            FROM transactions t
+            JOIN input ON input.id = t.id AND input.fence = t.fence
+            WHERE t.state IN ('queued', 'retrying')
+                AND t.due_at <= now()
+            ORDER BY t.id
+            FOR UPDATE OF t SKIP LOCKED
+        ),
+        winners AS (
+            -- The same pointer may stand in a batch twice; one of the two wins.
+            SELECT DISTINCT ON (input.id) input.id, input.token, input.lease_ms
+            FROM input
+            JOIN picked ON picked.id = input.id
+            ORDER BY input.id, input.token
+        ),
+        claimed AS (
+            UPDATE transactions t
+            SET state = 'sending',
+                last_attempt = t.last_attempt + 1,
+                fence = t.last_attempt + 1,
+                claim_token = winners.token,
+                due_at = now() + winners.lease_ms * interval '1 millisecond',
+                version = t.version + 1,
+                updated_at = now()
+            FROM winners
+            WHERE t.id = winners.id
+            RETURNING t.*
+        ),
+        attempted AS (
+            INSERT INTO attempts (transaction_id, number, generation, kind, worker)
+            SELECT id, fence, generation, 'send', $5
+            FROM claimed
+        ),
+        held AS (
+            SELECT * FROM claimed
+            UNION ALL
+            -- A repetition of a claim that took effect although its answer was lost.
+            SELECT t.*
+            FROM transactions t
+            JOIN input ON input.id = t.id AND input.token = t.claim_token
+            WHERE t.state = 'sending'
+        )
+        SELECT
+            h.id AS "id!", h.store AS "store!", h.operation AS "operation!",
+            h.document_number AS "document_number!", h.document_part AS "document_part!", h.order_number,
+            h.account AS "account!", h.vendor AS "vendor!", h.generation AS "generation!", h.fence AS "fence!",
+            h.external_id AS "external_id!", h.trials AS "trials!", h.claim_token AS "claim_token!",
+            r.doubt_since IS NOT NULL AS "doubtful!",
+            r.wire_body,
+            CASE WHEN r.wire_body IS NULL THEN h.body::text END AS body
+        FROM held h
+        JOIN registrations r ON r.transaction_id = h.id AND r.generation = h.generation
+        "#,
+        &ids,
+        &fences,
+        &tokens,
+        &leases,
+        &worker,
+    )
+    .fetch_all(&pool)
+    .await?;
+
+    let mut won = std::collections::HashMap::with_capacity(rows.len());
+    for row in rows {
+        let token = row.claim_token;
+        let claimed = Claimed::try_from(ClaimedRow {
+            id: row.id,
+            store: row.store,
+            operation: row.operation,
+            document_number: row.document_number,
+            document_part: row.document_part,
+            order_number: row.order_number,
+            account: row.account,
+            vendor: row.vendor,
+            generation: row.generation,
+            fence: row.fence,
+            external_id: row.external_id,
+            trials: row.trials,
+            doubtful: row.doubtful,
+            wire_body: row.wire_body,
+            body: row.body,
+        });
+        won.insert(token, claimed);
+    }
+    batch
+        .iter()
+        .map(|claiming| match won.remove(&claiming.token) {
+            Some(claimed) => Ok(Claim::Won(Box::new(claimed?))),
+            None => Ok(Claim::Stale),
+        })
+        .collect()
+}

@@ -1,0 +1,92 @@
+//! Events on their way out: at least once, never missing.
+
+use jiff::Timestamp;
+use receipt::EventId;
+use uuid::Uuid;
+
+use crate::error::LedgerError;
+use crate::pool::Ledger;
+
+/// An event that was not yet confirmed by the broker.
+#[derive(Debug, Clone)]
+pub struct PendingEvent {
+    /// Its id, the `message_id` in the broker.
+    pub id: EventId,
+    /// `receipt.done` and the like.
+    pub event_type: String,
+    /// The first part of the routing key.
+    pub store: String,
+    /// The id of the message that it answers, if it answers one.
+    pub correlation_id: Option<String>,
+    /// When it became true, by the database's clock.
+    pub time: Timestamp,
+    /// The rest.
+    pub body: serde_json::Value,
+}
+
+impl Ledger {
+    /// Takes events to publish, oldest first. What is not marked published within half a minute is taken again.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn take_events(&self, limit: i64) -> Result<Vec<PendingEvent>, LedgerError> {
+        let rows = sqlx::query!(
+            r#"
+            WITH picked AS (
+                SELECT id
+                FROM events
+                WHERE published_at IS NULL
+                    AND relay_after <= now()
+                ORDER BY relay_after, id
+                LIMIT $1
+                FOR UPDATE SKIP LOCKED
+            )
+            UPDATE events e
+            SET relay_after = now() + interval '30 seconds'
+            FROM picked
+            WHERE e.id = picked.id
+            RETURNING e.id, e.type AS event_type, e.store, e.correlation_id, e.body,
+                e.time AS "time: jiff_sqlx::Timestamp"
+            "#,
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut events: Vec<PendingEvent> = rows
+            .into_iter()
+            .map(|row| PendingEvent {
+                id: EventId(row.id),
+                event_type: row.event_type,
+                store: row.store,
+                correlation_id: row.correlation_id,
+                time: row.time.to_jiff(),
+                body: row.body,
+            })
+            .collect();
+        // An UPDATE answers in any order; a consumer is better served by the order in which things happened.
+        events.sort_by_key(|event| event.id);
+        Ok(events)
+    }
+
+    /// Marks events that the broker has confirmed.
+    ///
+    /// # Errors
+    /// An outage; the events are then published again.
+    pub async fn mark_published(&self, ids: &[EventId]) -> Result<(), LedgerError> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        sqlx::query!("UPDATE events SET published_at = now() WHERE id = ANY($1)", &ids).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Gives back events that the broker did not confirm, so that they are taken again at once.
+    ///
+    /// # Errors
+    /// An outage; the events are then taken again by themselves.
+    pub async fn return_events(&self, ids: &[EventId]) -> Result<(), LedgerError> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        sqlx::query!("UPDATE events SET relay_after = now() WHERE id = ANY($1) AND published_at IS NULL", &ids)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,451 @@
+//! Following what waits: who asks next, and what the answer changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use receipt::event::{Body, EventType, Subject};
+use receipt::state::{Change, State};
+use receipt::{
+    AccountName, EventId, ExternalId, Failure, FiscalDocument, Money, Refusal, StateName, TransactionId, VendorUuid,
+};
+use sqlx::PgPool;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::claim::{Quota, millis, subject};
+use crate::error::LedgerError;
+use crate::pool::Ledger;
+use crate::record::{Evidence, Recorded, class_of, failure_of, fiscal_of, storable};
+
+/// A registration whose poll is due, taken by this process for the length of a lease.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Polled {
+    /// Id, store, operation and document.
+    pub subject: Subject,
+    /// The account to ask.
+    pub account: AccountName,
+    /// Which registration.
+    pub generation: i32,
+    /// Its key.
+    pub external_id: ExternalId,
+    /// What to ask with.
+    pub vendor_uuid: VendorUuid,
+    /// How often it was asked, this time included.
+    pub polls: u32,
+    /// How long the vendor has had it.
+    pub age: Duration,
+    /// The transaction's state at the time of the claim.
+    pub state: StateName,
+    /// Sends of the current cycle.
+    pub trials: u32,
+    /// What the document must add up to.
+    pub total: Money,
+    /// When we accepted it: a document that is much older is not ours.
+    pub accepted_at: Timestamp,
+}
+
+/// What a poll came to, as decided.
+#[derive(Debug, Clone)]
+pub enum PollVerdict {
+    /// No news: ask again after this.
+    Again(Duration),
+    /// Registered.
+    Done(Box<FiscalDocument>),
+    /// The id is proven dead: the next one, later.
+    Rekey {
+        /// The wait.
+        delay: Duration,
+        /// Sends of the cycle from now on.
+        trials: u32,
+        /// The next key.
+        next: ExternalId,
+    },
+    /// A person must act.
+    Failed(Failure),
+    /// The outcome is not known.
+    Unknown,
+}
+
+/// The result of one poll.
+#[derive(Debug, Clone)]
+pub struct PollRecord {
+    /// What was asked.
+    pub polled: Polled,
+    /// What was asked and answered.
+    pub evidence: Evidence,
+    /// Why there is no document, if there is none.
+    pub refusal: Option<Box<Refusal>>,
+    /// What follows.
+    pub verdict: PollVerdict,
+}
+
+impl Ledger {
+    /// Takes registrations whose poll is due, oldest first, at most `slots` of each account. Another process may take
+    /// them again after `hold`; asking twice does no harm.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn claim_polls(&self, quotas: &[Quota], hold: Duration) -> Result<Vec<Polled>, LedgerError> {
+        let accounts: Vec<String> = quotas.iter().map(|quota| quota.account.as_str().to_owned()).collect();
+        let slots: Vec<i64> = quotas.iter().map(|quota| i64::from(quota.slots)).collect();
+        let rows = sqlx::query!(
+            r#"
+            WITH picked AS (
+                SELECT due.transaction_id, due.generation
+                FROM unnest($1::text[], $2::bigint[]) AS quota (account, slots)
+                CROSS JOIN LATERAL (
+                    SELECT transaction_id, generation
+                    FROM registrations
+                    WHERE account = quota.account
+                        AND next_poll_at <= now()
+                    ORDER BY next_poll_at
+                    LIMIT quota.slots
+                    FOR UPDATE SKIP LOCKED
+                ) due
+            )
+            UPDATE registrations r
+            SET next_poll_at = now() + $3::bigint * interval '1 millisecond',
+                polls = r.polls + 1
+            FROM picked, transactions t
+            WHERE r.transaction_id = picked.transaction_id
+                AND r.generation = picked.generation
+                AND t.id = r.transaction_id
+            RETURNING
+                t.id, t.store, t.operation, t.document_number, t.document_part, t.order_number,
+                t.state, t.trials, t.total_kopecks,
+                t.accepted_at AS "accepted_at: jiff_sqlx::Timestamp",
+                r.account, r.generation, r.external_id, r.vendor_uuid AS "vendor_uuid!", r.polls,
+                (extract(epoch FROM now() - coalesce(r.waiting_since, now())) * 1000)::bigint AS "age_ms!"
+            "#,
+            &accounts,
+            &slots,
+            millis(hold),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut polled = Vec::with_capacity(rows.len());
+        for row in rows {
+            let corrupt = |what: String| LedgerError::Corrupt { id: row.id.to_string(), what };
+            let read = || -> Result<Polled, LedgerError> {
+                Ok(Polled {
+                    subject: subject(
+                        row.id,
+                        &row.store,
+                        &row.operation,
+                        &row.document_number,
+                        &row.document_part,
+                        row.order_number.as_deref(),
+                    )?,
+                    account: row.account.parse().map_err(|_| corrupt(format!("account {:?}", row.account)))?,
+                    generation: row.generation,
+                    external_id: ExternalId::parse(&row.external_id).map_err(|error| corrupt(error.to_string()))?,
+                    vendor_uuid: VendorUuid::parse(&row.vendor_uuid).map_err(|error| corrupt(error.to_string()))?,
+                    polls: u32::try_from(row.polls).unwrap_or(u32::MAX),
+                    age: Duration::from_millis(u64::try_from(row.age_ms).unwrap_or(0)),
+                    state: row.state.parse().map_err(|_| corrupt(format!("state {:?}", row.state)))?,
+                    trials: u32::try_from(row.trials).unwrap_or(0),
+                    total: Money::from_kopecks(row.total_kopecks),
+                    accepted_at: row.accepted_at.to_jiff(),
+                })
+            };
+            match read() {
+                Ok(one) => polled.push(one),
+                Err(error) => tracing::error!(error = %error, "a registration cannot be read and is not asked about"),
+            }
+        }
+        Ok(polled)
+    }
+
+    /// Records what a poll came to. A state is moved only if the registration asked about is still the live one.
+    ///
+    /// # Errors
+    /// [`LedgerError::ExternalIdTaken`] when the next key of a re-key belongs to another document; an outage otherwise.
+    pub async fn record_poll(&self, record: PollRecord) -> Result<Recorded, LedgerError> {
+        self.polls.call(record).await
+    }
+}
+
+struct Flat {
+    /// `None`: the transaction stays where it is.
+    state: Option<State>,
+    class: &'static str,
+    registration: &'static str,
+    event: EventType,
+    due_ms: Option<i64>,
+    poll_ms: Option<i64>,
+    trials: Option<u32>,
+    next: Option<ExternalId>,
+}
+
+fn flatten(record: &PollRecord) -> Result<Flat, LedgerError> {
+    let polled = &record.polled;
+    let class = |otherwise| class_of(record.refusal.as_deref(), otherwise);
+    let moved = |change: Change| {
+        State::Waiting { vendor_uuid: polled.vendor_uuid.clone() }.on(change).map(Some).map_err(|illegal| {
+            LedgerError::Corrupt { id: polled.subject.transaction_id.to_string(), what: illegal.to_string() }
+        })
+    };
+    let flat = |state, class, registration, event| Flat {
+        state,
+        class,
+        registration,
+        event,
+        due_ms: None,
+        poll_ms: None,
+        trials: None,
+        next: None,
+    };
+    Ok(match &record.verdict {
+        PollVerdict::Again(delay) => {
+            Flat { poll_ms: Some(millis(*delay)), ..flat(None, class("waiting"), "waiting", EventType::Waiting) }
+        }
+        PollVerdict::Done(fiscal) => flat(moved(Change::Registered(fiscal.clone()))?, "done", "done", EventType::Done),
+        PollVerdict::Rekey { delay, trials, next } => Flat {
+            due_ms: Some(millis(*delay)),
+            trials: Some(*trials),
+            next: Some(next.clone()),
+            ..flat(moved(Change::Deferred)?, class("rekey"), "dead", EventType::Retrying)
+        },
+        PollVerdict::Failed(failure) => {
+            flat(moved(Change::Refused(*failure))?, class("permanent"), "dead", EventType::Failed)
+        }
+        PollVerdict::Unknown => flat(moved(Change::Lost)?, class("unknown"), "waiting", EventType::Unknown),
+    })
+}
+
+fn event_body(record: &PollRecord, flat: &Flat) -> Option<Body> {
+    let state = flat.state.as_ref()?;
+    let external_id = flat.next.as_ref().unwrap_or(&record.polled.external_id).clone();
+    let vendor_uuid = flat.next.is_none().then(|| record.polled.vendor_uuid.clone());
+    let body = Body::new(record.polled.subject.clone(), external_id, state.name())
+        .with_vendor_uuid(vendor_uuid)
+        .with_error(record.refusal.as_deref().cloned());
+    Some(match fiscal_of(state) {
+        Some(fiscal) => body.with_fiscal(fiscal.clone()),
+        None => body,
+    })
+}
+
+pub(crate) async fn record_polls(
+    pool: PgPool,
+    worker: Arc<str>,
+    mut batch: Vec<PollRecord>,
+) -> Result<Vec<Recorded>, LedgerError> {
+    let keys: Vec<TransactionId> = batch.iter().map(|record| record.polled.subject.transaction_id).collect();
+    // Rows are locked in one order by everybody. Two answers about one transaction in one batch (a retired and a live
+    // registration) would meet in one statement, which changes a row once only: the later one waits for its own.
+    batch.sort_by_key(|record| record.polled.subject.transaction_id);
+    let mut recorded = std::collections::HashMap::with_capacity(batch.len());
+    while !batch.is_empty() {
+        let mut later = Vec::new();
+        let mut now: Vec<PollRecord> = Vec::with_capacity(batch.len());
+        for record in batch {
+            match now.last() {
+                Some(last) if last.polled.subject.transaction_id == record.polled.subject.transaction_id => {
+                    later.push(record);
+                }
+                Some(_) | None => now.push(record),
+            }
+        }
+        recorded.extend(record_distinct(&pool, &worker, &now).await?);
+        batch = later;
+    }
+    Ok(keys.iter().map(|key| recorded.get(key).copied().unwrap_or(Recorded::Fenced)).collect())
+}
+
+#[expect(clippy::too_many_lines, reason = "one statement and its parameters, read from top to bottom")]
+async fn record_distinct(
+    pool: &PgPool,
+    worker: &str,
+    batch: &[PollRecord],
+) -> Result<Vec<(TransactionId, Recorded)>, LedgerError> {
+    let flats: Vec<Flat> = batch.iter().map(flatten).collect::<Result<_, _>>()?;
+    let refusals = |text: fn(&Refusal) -> &str| {
+        batch
+            .iter()
+            .map(|record| record.refusal.as_deref().map(|refusal| storable(text(refusal))))
+            .collect::<Vec<Option<String>>>()
+    };
+    let state_of = |flat: &Flat| flat.state.as_ref().map(|state| state.name().name().to_owned());
+
+    let ids: Vec<Uuid> = batch.iter().map(|record| record.polled.subject.transaction_id.0).collect();
+    let generations: Vec<i32> = batch.iter().map(|record| record.polled.generation).collect();
+    let uuids: Vec<String> = batch.iter().map(|record| record.polled.vendor_uuid.as_str().to_owned()).collect();
+    let states: Vec<Option<String>> = flats.iter().map(state_of).collect();
+    let failures: Vec<Option<String>> =
+        flats.iter().map(|flat| flat.state.as_ref().and_then(failure_of).map(str::to_owned)).collect();
+    let due: Vec<Option<i64>> = flats.iter().map(|flat| flat.due_ms).collect();
+    let trials: Vec<Option<i32>> =
+        flats.iter().map(|flat| flat.trials.map(|trials| i32::try_from(trials).unwrap_or(i32::MAX))).collect();
+    let poll_waits: Vec<Option<i64>> = flats.iter().map(|flat| flat.poll_ms).collect();
+    let registrations: Vec<String> = flats.iter().map(|flat| flat.registration.to_owned()).collect();
+    let next: Vec<Option<String>> =
+        flats.iter().map(|flat| flat.next.as_ref().map(|next| next.as_str().to_owned())).collect();
+    let fiscals: Vec<Option<Json<&FiscalDocument>>> =
+        flats.iter().map(|flat| flat.state.as_ref().and_then(fiscal_of).map(Json)).collect();
+    let classes: Vec<String> = flats.iter().map(|flat| flat.class.to_owned()).collect();
+    let statuses: Vec<Option<i32>> = batch.iter().map(|record| record.evidence.http_status.map(i32::from)).collect();
+    let durations: Vec<i64> = batch.iter().map(|record| millis(record.evidence.duration)).collect();
+    let requests: Vec<String> = batch.iter().map(|record| storable(&record.evidence.request)).collect();
+    let answers: Vec<Option<String>> =
+        batch.iter().map(|record| record.evidence.answer.as_deref().map(storable)).collect();
+    let event_ids: Vec<Uuid> = batch.iter().map(|_| EventId::new().0).collect();
+    let event_types: Vec<String> = flats.iter().map(|flat| flat.event.name().to_owned()).collect();
+    let event_bodies: Vec<Option<Json<Body>>> =
+        batch.iter().zip(&flats).map(|(record, flat)| event_body(record, flat).map(Json)).collect();
+
+    let rows = sqlx::query!(
+        r#"
+        WITH input AS (
+            SELECT *
+            FROM unnest(
+                $1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::integer[],
+                $8::bigint[], $9::text[], $10::text[], $11::jsonb[],
+                $12::text[], $13::integer[], $14::bigint[], $15::text[], $16::text[],
+                $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[],
+                $24::uuid[], $25::text[], $26::jsonb[]
+            ) AS input (
+                id, generation, vendor_uuid, state, failure, due_ms, trials,
+                poll_ms, registration, next_external_id, fiscal,
+                class, http_status, duration_ms, request, answer,
+                error_type, code, message, cause_ru, cause_en, cure_ru, cure_en,
+                event_id, event_type, event_body
+            )
+        ),
+        judged AS (
+            SELECT
+                t.id,
+                (
+                    i.state IS NOT NULL
+                    AND i.generation = t.generation
+                    AND (
+                        t.state = 'waiting' AND t.vendor_uuid = i.vendor_uuid
+                        -- A document was found for a registration whose transaction has gone another way: a late
+                        -- answer had left its uuid behind. It is registered, whatever the state says.
+                        OR i.state = 'done' AND t.state IN ('sending', 'retrying', 'unknown')
+                    )
+                ) AS moves
+            FROM transactions t
+            JOIN input i ON i.id = t.id
+            ORDER BY t.id
+            FOR UPDATE OF t
+        ),
+        counted AS (
+            UPDATE transactions t
+            SET last_attempt = t.last_attempt + 1,
+                state = CASE WHEN j.moves THEN i.state ELSE t.state END,
+                failure = CASE WHEN j.moves THEN i.failure ELSE t.failure END,
+                due_at = CASE WHEN j.moves THEN now() + i.due_ms * interval '1 millisecond' ELSE t.due_at END,
+                trials = CASE WHEN j.moves THEN coalesce(i.trials, t.trials) ELSE t.trials END,
+                claim_token = CASE WHEN j.moves THEN NULL ELSE t.claim_token END,
+                -- A retry pointer carries the fence, which therefore has to move with every new wait.
+                fence = CASE WHEN j.moves THEN t.last_attempt + 1 ELSE t.fence END,
+                generation = CASE
+                    WHEN j.moves AND i.next_external_id IS NOT NULL THEN t.generation + 1
+                    ELSE t.generation
+                END,
+                external_id = CASE
+                    WHEN j.moves THEN coalesce(i.next_external_id, t.external_id)
+                    ELSE t.external_id
+                END,
+                vendor_uuid = CASE
+                    WHEN NOT j.moves THEN t.vendor_uuid
+                    WHEN i.next_external_id IS NULL THEN i.vendor_uuid
+                END,
+                fn = CASE WHEN j.moves THEN i.fiscal ->> 'fn' ELSE t.fn END,
+                fd = CASE WHEN j.moves THEN (i.fiscal ->> 'fd')::bigint ELSE t.fd END,
+                fpd = CASE WHEN j.moves THEN i.fiscal ->> 'fpd' ELSE t.fpd END,
+                registered_at = CASE
+                    WHEN j.moves THEN (i.fiscal ->> 'registered_at')::timestamp
+                    ELSE t.registered_at
+                END,
+                fiscal = CASE WHEN j.moves THEN i.fiscal ELSE t.fiscal END,
+                version = CASE WHEN j.moves THEN t.version + 1 ELSE t.version END,
+                updated_at = CASE WHEN j.moves THEN now() ELSE t.updated_at END
+            FROM input i
+            JOIN judged j ON j.id = i.id
+            WHERE t.id = i.id
+            RETURNING t.id, t.last_attempt AS number, t.account, t.generation, j.moves
+        ),
+        attempted AS (
+            INSERT INTO attempts (
+                transaction_id, number, generation, kind, worker,
+                started_at, finished_at, duration_ms, class, http_status, request, answer,
+                error_type, code, message, cause_ru, cause_en, cure_ru, cure_en
+            )
+            SELECT
+                c.id, c.number, i.generation, 'poll', $27,
+                now() - i.duration_ms * interval '1 millisecond', now(), i.duration_ms, i.class, i.http_status,
+                i.request, i.answer,
+                i.error_type, i.code, i.message, i.cause_ru, i.cause_en, i.cure_ru, i.cure_en
+            FROM counted c
+            JOIN input i ON i.id = c.id
+        ),
+        registered AS (
+            UPDATE registrations r
+            SET next_poll_at = CASE
+                    WHEN i.poll_ms IS NULL THEN NULL
+                    ELSE now() + i.poll_ms * interval '1 millisecond'
+                END,
+                state = CASE WHEN r.state IN ('open', 'waiting') THEN i.registration ELSE r.state END,
+                doubt_since = NULL
+            FROM input i
+            WHERE r.transaction_id = i.id
+                AND r.generation = i.generation
+                AND r.vendor_uuid = i.vendor_uuid
+        ),
+        next_registration AS (
+            INSERT INTO registrations (transaction_id, generation, account, external_id)
+            SELECT c.id, c.generation, c.account, i.next_external_id
+            FROM counted c
+            JOIN input i ON i.id = c.id
+            WHERE c.moves
+                AND i.next_external_id IS NOT NULL
+        ),
+        told AS (
+            INSERT INTO events (id, type, store, transaction_id, body)
+            SELECT i.event_id, i.event_type, i.event_body ->> 'store', i.id, i.event_body
+            FROM counted c
+            JOIN input i ON i.id = c.id
+            WHERE c.moves
+        )
+        SELECT c.id AS "id!", c.moves AS "moves!"
+        FROM counted c
+        "#,
+        &ids,
+        &generations,
+        &uuids,
+        &states as _,
+        &failures as _,
+        &due as _,
+        &trials as _,
+        &poll_waits as _,
+        &registrations,
+        &next as _,
+        &fiscals as _,
+        &classes,
+        &statuses as _,
+        &durations,
+        &requests,
+        &answers as _,
+        &refusals(|refusal| &refusal.kind) as _,
+        &refusals(|refusal| &refusal.code) as _,
+        &refusals(|refusal| &refusal.message) as _,
+        &refusals(|refusal| &refusal.cause.ru) as _,
+        &refusals(|refusal| &refusal.cause.en) as _,
+        &refusals(|refusal| &refusal.cure.ru) as _,
+        &refusals(|refusal| &refusal.cure.en) as _,
+        &event_ids,
+        &event_types,
+        &event_bodies as _,
+        worker,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (TransactionId(row.id), if row.moves { Recorded::Applied } else { Recorded::Fenced }))
+        .collect())
+}

@@ -1,0 +1,118 @@
+//! The handle that everybody holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio_util::task::TaskTracker;
+
+use crate::accept::{Acceptance, NewTransaction};
+use crate::batch::Batcher;
+use crate::claim::{Claim, Claiming};
+use crate::config::Config;
+use crate::error::LedgerError;
+use crate::poll::PollRecord;
+use crate::record::{Outcome, Recorded, Rendered};
+
+/// The largest number of receipts in one statement.
+const LARGEST_BATCH: usize = 200;
+
+/// Our Postgres database. Cheap to clone; every clone shares the same connections and batches.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    pub(crate) pool: PgPool,
+    pub(crate) worker: Arc<str>,
+    pub(crate) accepts: Batcher<NewTransaction, Acceptance>,
+    pub(crate) claims: Batcher<Claiming, Claim>,
+    pub(crate) renders: Batcher<Rendered, String>,
+    pub(crate) records: Batcher<Outcome, Recorded>,
+    pub(crate) polls: Batcher<PollRecord, Recorded>,
+    tasks: TaskTracker,
+}
+
+impl Ledger {
+    /// Prepares the connections without making one: a lost database is an ordinary state, not a reason not to start.
+    /// `worker` stands in every attempt that this process makes.
+    ///
+    /// # Errors
+    /// [`sqlx::Error::Configuration`] when the URL is not one.
+    pub fn open(config: &Config, worker: &str) -> Result<Self, sqlx::Error> {
+        let options: PgConnectOptions = config.url.expose_secret().parse()?;
+        let pool = PgPoolOptions::new()
+            .max_connections(config.max_connections)
+            .acquire_timeout(config.acquire_timeout)
+            .idle_timeout(Duration::from_secs(600))
+            .connect_lazy_with(options.application_name(&format!("kassa {worker}")));
+        Ok(Self::over(pool, worker))
+    }
+
+    /// A ledger over connections that somebody else made.
+    #[must_use]
+    pub fn over(pool: PgPool, worker: &str) -> Self {
+        let tasks = TaskTracker::new();
+        let worker: Arc<str> = worker.into();
+        let accepts = {
+            let (pool, worker) = (pool.clone(), Arc::clone(&worker));
+            Batcher::start(&tasks, LARGEST_BATCH, move |batch| {
+                crate::accept::accept_batch(pool.clone(), Arc::clone(&worker), batch)
+            })
+        };
+        let claims = {
+            let (pool, worker) = (pool.clone(), Arc::clone(&worker));
+            Batcher::start(&tasks, LARGEST_BATCH, move |batch| {
+                crate::claim::claim_batch(pool.clone(), Arc::clone(&worker), batch)
+            })
+        };
+        let renders = {
+            let pool = pool.clone();
+            Batcher::start(&tasks, LARGEST_BATCH, move |batch| crate::record::store_rendered(pool.clone(), batch))
+        };
+        let records = {
+            let pool = pool.clone();
+            Batcher::start(&tasks, LARGEST_BATCH, move |batch| crate::record::record_batch(pool.clone(), batch))
+        };
+        let polls = {
+            let (pool, worker) = (pool.clone(), Arc::clone(&worker));
+            Batcher::start(&tasks, LARGEST_BATCH, move |batch| {
+                crate::poll::record_polls(pool.clone(), Arc::clone(&worker), batch)
+            })
+        };
+        Self { pool, worker, accepts, claims, renders, records, polls, tasks }
+    }
+
+    /// Asks the database for a sign of life and for how much its acknowledged commit promises.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] when it does not answer.
+    pub async fn probe(&self) -> Result<Probe, LedgerError> {
+        let setting = sqlx::query_scalar!("SELECT current_setting('synchronous_commit')").fetch_one(&self.pool).await?;
+        Ok(Probe { synchronous_commit: setting.unwrap_or_default() })
+    }
+
+    /// Ends the batches that are under way and closes the connections.
+    pub async fn close(self) {
+        let Self { pool, tasks, accepts, claims, renders, records, polls, worker: _ } = self;
+        drop((accepts, claims, renders, records, polls));
+        tasks.close();
+        // Other clones keep the batches alive; they are not waited for.
+        let _ = tokio::time::timeout(Duration::from_secs(5), tasks.wait()).await;
+        pool.close().await;
+    }
+}
+
+/// What a probe found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// `on`, `remote_apply`, `remote_write`, `local` or `off`. Below `on`, an acknowledged commit may be lost.
+    pub synchronous_commit: String,
+}
+
+impl Probe {
+    /// Whether an acknowledged commit survives a crash of the database.
+    #[must_use]
+    pub fn commits_are_durable(&self) -> bool {
+        matches!(self.synchronous_commit.as_str(), "on" | "remote_apply" | "remote_write")
+    }
+}

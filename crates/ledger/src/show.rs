@@ -1,0 +1,331 @@
+//! Reading for people: lists, one transaction with its history, counts.
+
+use jiff::Timestamp;
+use receipt::{FiscalDocument, StateName};
+use serde::Serialize;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::error::LedgerError;
+use crate::pool::Ledger;
+
+/// Which transactions to list. Every field narrows.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only this store.
+    pub store: Option<String>,
+    /// Only this state.
+    pub state: Option<StateName>,
+    /// Only this document number.
+    pub document: Option<String>,
+    /// Only those accepted before this one: the next page.
+    pub before: Option<Uuid>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// One transaction, as a list shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct TransactionRow {
+    /// Our id.
+    pub id: Uuid,
+    /// The store.
+    pub store: String,
+    /// What is registered.
+    pub operation: String,
+    /// The shop's document.
+    pub document_number: String,
+    /// Which receipt of it.
+    pub document_part: String,
+    /// The shop's order.
+    pub order_number: Option<String>,
+    /// The account.
+    pub account: String,
+    /// The state.
+    pub state: String,
+    /// Why it failed.
+    pub failure: Option<String>,
+    /// The key at the vendor.
+    pub external_id: String,
+    /// The vendor's own id.
+    pub vendor_uuid: Option<String>,
+    /// When it is tried next.
+    pub due_at: Option<Timestamp>,
+    /// Sends of the current cycle.
+    pub trials: i32,
+    /// The total.
+    pub total_kopecks: i64,
+    /// The fiscal document.
+    pub fiscal: Option<FiscalDocument>,
+    /// When kassa's promise began.
+    pub accepted_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// One try, as the history shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct AttemptRow {
+    /// Its number.
+    pub number: i32,
+    /// `send`, `poll` or `probe`.
+    pub kind: String,
+    /// Who made it.
+    pub worker: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended; absent when its worker ended first.
+    pub finished_at: Option<Timestamp>,
+    /// How long it took.
+    pub duration_ms: Option<i64>,
+    /// What it came to.
+    pub class: Option<String>,
+    /// The vendor's error type.
+    pub error_type: Option<String>,
+    /// The vendor's code.
+    pub code: Option<String>,
+    /// HTTP status.
+    pub http_status: Option<i32>,
+    /// Method and path.
+    pub request: Option<String>,
+    /// The answer, masked.
+    pub answer: Option<String>,
+    /// What happened, in Russian.
+    pub cause_ru: Option<String>,
+    /// What happened, in English.
+    pub cause_en: Option<String>,
+    /// What to do, in Russian.
+    pub cure_ru: Option<String>,
+    /// What to do, in English.
+    pub cure_en: Option<String>,
+}
+
+/// One transaction with everything that is known about it.
+#[derive(Debug, Clone, Serialize)]
+pub struct TransactionDetails {
+    /// The row.
+    #[serde(flatten)]
+    pub transaction: TransactionRow,
+    /// The frozen content.
+    pub body: serde_json::Value,
+    /// Its tries, oldest first.
+    pub attempts: Vec<AttemptRow>,
+}
+
+/// Counts and sums of one operation in one state.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// What is registered.
+    pub operation: String,
+    /// The state.
+    pub state: String,
+    /// How many.
+    pub count: i64,
+    /// Their total.
+    pub total_kopecks: i64,
+}
+
+struct Row {
+    id: Uuid,
+    store: String,
+    operation: String,
+    document_number: String,
+    document_part: String,
+    order_number: Option<String>,
+    account: String,
+    state: String,
+    failure: Option<String>,
+    external_id: String,
+    vendor_uuid: Option<String>,
+    due_at: Option<jiff_sqlx::Timestamp>,
+    trials: i32,
+    total_kopecks: i64,
+    fiscal: Option<Json<FiscalDocument>>,
+    accepted_at: jiff_sqlx::Timestamp,
+    updated_at: jiff_sqlx::Timestamp,
+}
+
+impl From<Row> for TransactionRow {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            store: row.store,
+            operation: row.operation,
+            document_number: row.document_number,
+            document_part: row.document_part,
+            order_number: row.order_number,
+            account: row.account,
+            state: row.state,
+            failure: row.failure,
+            external_id: row.external_id,
+            vendor_uuid: row.vendor_uuid,
+            due_at: row.due_at.map(jiff_sqlx::Timestamp::to_jiff),
+            trials: row.trials,
+            total_kopecks: row.total_kopecks,
+            fiscal: row.fiscal.map(|fiscal| fiscal.0),
+            accepted_at: row.accepted_at.to_jiff(),
+            updated_at: row.updated_at.to_jiff(),
+        }
+    }
+}
+
+impl Ledger {
+    /// Transactions, newest first.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn list(&self, filter: &Filter) -> Result<Vec<TransactionRow>, LedgerError> {
+        let rows = sqlx::query_as!(
+            Row,
+            r#"
+            SELECT id, store, operation, document_number, document_part, order_number, account, state, failure,
+                external_id, vendor_uuid, trials, total_kopecks,
+                fiscal AS "fiscal: Json<FiscalDocument>",
+                due_at AS "due_at: jiff_sqlx::Timestamp",
+                accepted_at AS "accepted_at: jiff_sqlx::Timestamp",
+                updated_at AS "updated_at: jiff_sqlx::Timestamp"
+            FROM transactions
+            WHERE ($1::text IS NULL OR store = $1)
+                AND ($2::text IS NULL OR state = $2)
+                AND ($3::text IS NULL OR document_number = $3)
+                AND ($4::uuid IS NULL OR id < $4)
+            ORDER BY id DESC
+            LIMIT $5
+            "#,
+            filter.store,
+            filter.state.map(StateName::name),
+            filter.document,
+            filter.before,
+            filter.limit,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(TransactionRow::from).collect())
+    }
+
+    /// Transactions that `id` may mean: our id, the vendor's, the external id, or the shop's document number.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn find(&self, id: &str) -> Result<Vec<TransactionRow>, LedgerError> {
+        let rows = sqlx::query_as!(
+            Row,
+            r#"
+            SELECT id, store, operation, document_number, document_part, order_number, account, state, failure,
+                external_id, vendor_uuid, trials, total_kopecks,
+                fiscal AS "fiscal: Json<FiscalDocument>",
+                due_at AS "due_at: jiff_sqlx::Timestamp",
+                accepted_at AS "accepted_at: jiff_sqlx::Timestamp",
+                updated_at AS "updated_at: jiff_sqlx::Timestamp"
+            FROM transactions
+            WHERE id IN (
+                SELECT id FROM transactions WHERE id = $1
+                UNION
+                SELECT id FROM transactions WHERE document_number = $2
+                UNION
+                SELECT transaction_id FROM registrations WHERE vendor_uuid = $2
+                UNION
+                SELECT transaction_id FROM registrations WHERE lower(external_id) = lower($2)
+            )
+            ORDER BY id DESC
+            LIMIT 100
+            "#,
+            Uuid::parse_str(id).ok(),
+            id,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(TransactionRow::from).collect())
+    }
+
+    /// One transaction with its frozen content and its tries.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn details(&self, transaction: TransactionRow) -> Result<TransactionDetails, LedgerError> {
+        let body = sqlx::query_scalar!("SELECT body FROM transactions WHERE id = $1", transaction.id)
+            .fetch_one(&self.pool)
+            .await?;
+        let attempts = sqlx::query!(
+            r#"
+            SELECT number, kind, worker, duration_ms, class, error_type, code, http_status, request, answer,
+                cause_ru, cause_en, cure_ru, cure_en,
+                started_at AS "started_at: jiff_sqlx::Timestamp",
+                finished_at AS "finished_at: jiff_sqlx::Timestamp"
+            FROM attempts
+            WHERE transaction_id = $1
+            ORDER BY number
+            "#,
+            transaction.id,
+        )
+        .fetch_all(&self.pool)
+        .await?
+        .into_iter()
+        .map(|row| AttemptRow {
+            number: row.number,
+            kind: row.kind,
+            worker: row.worker,
+            started_at: row.started_at.to_jiff(),
+            finished_at: row.finished_at.map(jiff_sqlx::Timestamp::to_jiff),
+            duration_ms: row.duration_ms,
+            class: row.class,
+            error_type: row.error_type,
+            code: row.code,
+            http_status: row.http_status,
+            request: row.request,
+            answer: row.answer,
+            cause_ru: row.cause_ru,
+            cause_en: row.cause_en,
+            cure_ru: row.cure_ru,
+            cure_en: row.cure_en,
+        })
+        .collect();
+        Ok(TransactionDetails { transaction, body, attempts })
+    }
+
+    /// Counts and sums of all transactions by operation and state.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn summary(&self) -> Result<Vec<Summary>, LedgerError> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT operation, state, count(*) AS "count!", sum(total_kopecks)::bigint AS "total_kopecks!"
+            FROM transactions
+            GROUP BY operation, state
+            ORDER BY operation, state
+            "#,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| Summary {
+                operation: row.operation,
+                state: row.state,
+                count: row.count,
+                total_kopecks: row.total_kopecks,
+            })
+            .collect())
+    }
+
+    /// Accounts that open transactions name, for a configuration that must not forget them.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn open_accounts(&self) -> Result<Vec<String>, LedgerError> {
+        let rows = sqlx::query_scalar!(
+            r#"
+            SELECT DISTINCT account AS "account!"
+            FROM (
+                SELECT account FROM transactions WHERE due_at IS NOT NULL
+                UNION ALL
+                SELECT account FROM registrations WHERE next_poll_at IS NOT NULL
+            ) open
+            "#,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows)
+    }
+}
