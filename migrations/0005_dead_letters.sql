@@ -2,7 +2,7 @@
 
 CREATE TABLE dead_letters (
     id uuid CONSTRAINT dead_letters_pkey PRIMARY KEY,
-    -- SHA-256 of routing key, body and reason: the same message again is counted, not stored again.
+    -- SHA-256 of routing key, reason code and body: the same message again is counted, not stored again.
     fingerprint bytea NOT NULL,
     -- intake: refused by the accept loop. broker: came through the queue of the broker's own dead letters.
     origin text NOT NULL

@@ -82,7 +82,7 @@ impl Ledger {
 
 /// One row of what the accepting statement answers.
 struct Answered {
-    is_new: bool,
+    is_ours: bool,
     known_id: Option<Uuid>,
     known_state: Option<String>,
     known_hash: Option<Vec<u8>>,
@@ -135,21 +135,27 @@ fn acceptance(new: &NewTransaction, answered: &Answered) -> Result<Option<Accept
             wire_body: Some(wire_body.clone()),
         })),
     };
-    if answered.is_new {
+    if answered.is_ours {
         return Ok(Some(claimed()));
     }
-    let (Some(id), Some(state), Some(hash), Some(fence)) =
-        (answered.known_id, answered.known_state.as_deref(), answered.known_hash.as_deref(), answered.known_fence)
-    else {
+    let (Some(id), Some(state), Some(hash), Some(fence)) = (
+        answered.known_id,
+        answered.known_state.as_deref(),
+        answered.known_hash.as_deref(),
+        answered.known_fence,
+    ) else {
         return Ok(None);
     };
     let id = TransactionId(id);
-    // Our own id: the commit of an earlier try took effect although its answer was lost.
-    if id == ours {
-        return Ok(Some(claimed()));
+    // Our own id: the commit of an earlier try took effect although its answer was lost. A claim that came with it and
+    // was not renewed belongs to somebody else by now.
+    if id == ours && matches!(new.first, First::Queue) {
+        return Ok(Some(Acceptance::Queued(ours)));
     }
-    let state: StateName =
-        state.parse().map_err(|_| LedgerError::Corrupt { id: id.to_string(), what: format!("state {state:?}") })?;
+    let state: StateName = state.parse().map_err(|_| LedgerError::Corrupt {
+        id: id.to_string(),
+        what: format!("state {state:?}"),
+    })?;
     Ok(Some(if hash == new.request_hash {
         Acceptance::Known { id, state, fence }
     } else {
@@ -157,7 +163,10 @@ fn acceptance(new: &NewTransaction, answered: &Answered) -> Result<Option<Accept
     }))
 }
 
-#[expect(clippy::too_many_lines, reason = "one statement and its parameters, read from top to bottom")]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one statement and its parameters, read from top to bottom"
+)]
 async fn insert(
     pool: &PgPool,
     worker: &str,
@@ -169,7 +178,12 @@ async fn insert(
     order.sort_by(|&a, &b| {
         let key = |index: usize| {
             let subject = &batch[index].subject;
-            (subject.document.as_str(), subject.store.as_str(), subject.operation.name(), subject.part.as_str())
+            (
+                subject.document.as_str(),
+                subject.store.as_str(),
+                subject.operation.name(),
+                subject.part.as_str(),
+            )
         };
         key(a).cmp(&key(b))
     });
@@ -177,8 +191,9 @@ async fn insert(
     let texts = |text: fn(&NewTransaction) -> &str| rows().map(|new| text(new).to_owned()).collect::<Vec<_>>();
 
     let ids: Vec<Uuid> = rows().map(|new| new.subject.transaction_id.0).collect();
-    let orders: Vec<Option<String>> =
-        rows().map(|new| new.subject.order.as_ref().map(|order| order.as_str().to_owned())).collect();
+    let orders: Vec<Option<String>> = rows()
+        .map(|new| new.subject.order.as_ref().map(|order| order.as_str().to_owned()))
+        .collect();
     let hashes: Vec<Vec<u8>> = rows().map(|new| new.request_hash.to_vec()).collect();
     let bodies: Vec<Json<&Receipt>> = rows().map(|new| Json(&new.receipt)).collect();
     let totals: Vec<i64> = rows().map(|new| new.receipt.total.kopecks()).collect();
@@ -196,7 +211,13 @@ async fn insert(
         .collect();
     let event_ids: Vec<Uuid> = rows().map(|_| EventId::new().0).collect();
     let event_bodies: Vec<Json<Body>> = rows()
-        .map(|new| Json(Body::new(new.subject.clone(), new.external_id.clone(), StateName::Queued)))
+        .map(|new| {
+            Json(Body::new(
+                new.subject.clone(),
+                new.external_id.clone(),
+                StateName::Queued,
+            ))
+        })
         .collect();
 
     let answers = sqlx::query!(
@@ -232,6 +253,18 @@ async fn insert(
             ON CONFLICT (document_number, store, operation, document_part, revision) DO NOTHING
             RETURNING id
         ),
+        renewed AS (
+            -- A repetition of an acceptance that took effect although its answer was lost: while nobody else has
+            -- claimed the row, its lease begins anew.
+            UPDATE transactions t
+            SET due_at = now() + input.lease_ms * interval '1 millisecond'
+            FROM input
+            WHERE t.id = input.id
+                AND t.claim_token = input.id
+                AND t.state = 'sending'
+                AND input.lease_ms IS NOT NULL
+            RETURNING t.id
+        ),
         registered AS (
             INSERT INTO registrations (transaction_id, generation, account, external_id, wire_body, rendered_at)
             SELECT id, 0, account, external_id, wire_body, CASE WHEN wire_body IS NULL THEN NULL ELSE now() END
@@ -253,13 +286,14 @@ async fn insert(
         )
         SELECT
             input.place AS "place!",
-            inserted.id IS NOT NULL AS "is_new!",
+            coalesce(inserted.id, renewed.id) IS NOT NULL AS "is_ours!",
             known.id AS "known_id?",
             known.state AS "known_state?",
             known.request_hash AS "known_hash?",
             known.fence AS "known_fence?"
         FROM input
         LEFT JOIN inserted ON inserted.id = input.id
+        LEFT JOIN renewed ON renewed.id = input.id
         LEFT JOIN LATERAL (
             SELECT id, state, request_hash, fence
             FROM transactions
@@ -297,14 +331,17 @@ async fn insert(
         .into_iter()
         .map(|row| {
             let place = usize::try_from(row.place).ok().and_then(|place| place.checked_sub(1));
-            let index = place.and_then(|place| order.get(place)).copied().ok_or_else(|| LedgerError::Corrupt {
-                id: String::from("-"),
-                what: "an answer for a row that was not asked about".to_owned(),
-            })?;
+            let index = place
+                .and_then(|place| order.get(place))
+                .copied()
+                .ok_or_else(|| LedgerError::Corrupt {
+                    id: String::from("-"),
+                    what: "an answer for a row that was not asked about".to_owned(),
+                })?;
             Ok((
                 index,
                 Answered {
-                    is_new: row.is_new,
+                    is_ours: row.is_ours,
                     known_id: row.known_id,
                     known_state: row.known_state,
                     known_hash: row.known_hash,

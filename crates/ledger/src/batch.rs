@@ -20,7 +20,9 @@ pub(crate) struct Batcher<I, O> {
 
 impl<I, O> Clone for Batcher<I, O> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone() }
+        Self {
+            queue: self.queue.clone(),
+        }
     }
 }
 
@@ -45,7 +47,10 @@ where
     /// Waits for a place in a batch and for that batch's commit.
     pub(crate) async fn call(&self, input: I) -> Result<O, LedgerError> {
         let (answer, answered) = oneshot::channel();
-        self.queue.send((input, answer)).await.map_err(|_| LedgerError::Closed)?;
+        self.queue
+            .send((input, answer))
+            .await
+            .map_err(|_| LedgerError::Closed)?;
         answered.await.map_err(|_| LedgerError::Closed)?
     }
 }
@@ -75,8 +80,16 @@ where
             }
             // The data of one input failed the statement for all: each gets a statement of its own.
             Err(_) => {
+                let mut outage = None;
                 for (input, answer) in inputs.into_iter().zip(answers) {
-                    let alone = statement(vec![input]).await.and_then(|mut outputs| outputs.pop().ok_or(LedgerError::Closed));
+                    let alone = match outage.clone() {
+                        // Each further statement would wait for a connection as long as the one that met the outage.
+                        Some(error) => Err(error),
+                        None => statement(vec![input])
+                            .await
+                            .and_then(|mut outputs| outputs.pop().ok_or(LedgerError::Closed)),
+                    };
+                    outage = alone.as_ref().err().filter(|error| error.is_outage()).cloned();
                     let _ = answer.send(alone);
                 }
             }
@@ -91,7 +104,10 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn refused() -> LedgerError {
-        LedgerError::Data { constraint: "odd".into(), source: Arc::new(sqlx::Error::RowNotFound) }
+        LedgerError::Data {
+            constraint: "odd".into(),
+            source: Arc::new(sqlx::Error::RowNotFound),
+        }
     }
 
     #[tokio::test]
@@ -104,7 +120,9 @@ mod tests {
             let mut gate = gate.clone();
             async move {
                 counted.fetch_add(1, Ordering::SeqCst);
-                gate.wait_for(|open| *open).await.expect("the gate outlives the statements");
+                gate.wait_for(|open| *open)
+                    .await
+                    .expect("the gate outlives the statements");
                 Ok(inputs.into_iter().map(|n| n * 2).collect())
             }
         });
@@ -124,13 +142,20 @@ mod tests {
             let (n, doubled) = answer.expect("no panic");
             assert_eq!(doubled.expect("no error"), n * 2);
         }
-        assert!(statements.load(Ordering::SeqCst) <= 3, "50 callers in at most three statements");
+        assert!(
+            statements.load(Ordering::SeqCst) <= 3,
+            "50 callers in at most three statements"
+        );
     }
 
     #[tokio::test]
     async fn bad_data_of_one_caller_never_fails_its_neighbours() {
         let batcher = Batcher::start(&TaskTracker::new(), 100, |inputs: Vec<u32>| async move {
-            if inputs.iter().any(|n| n % 2 == 1) { Err(refused()) } else { Ok(inputs) }
+            if inputs.iter().any(|n| n % 2 == 1) {
+                Err(refused())
+            } else {
+                Ok(inputs)
+            }
         });
         let (first, odd, last) = tokio::join!(batcher.call(2), batcher.call(3), batcher.call(4));
         assert_eq!(first.expect("even"), 2);

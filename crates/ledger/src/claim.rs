@@ -89,7 +89,12 @@ impl Ledger {
     /// An outage. The same pointer may be tried again by a new call: a claim whose commit got no answer ends with its
     /// lease.
     pub async fn claim(&self, id: TransactionId, fence: i32, lease: Lease) -> Result<Claim, LedgerError> {
-        let claiming = Claiming { id, fence, token: Uuid::new_v4(), lease };
+        let claiming = Claiming {
+            id,
+            fence,
+            token: Uuid::new_v4(),
+            lease,
+        };
         match self.claims.call(claiming.clone()).await {
             // The commit may have taken effect. Asked again with the same token, the row knows its claimer.
             Err(error) if error.is_outage() => self.claims.call(claiming).await,
@@ -123,7 +128,7 @@ impl Ledger {
                     FROM transactions
                     WHERE account = quota.account
                         AND due_at <= now() - $3::bigint * interval '1 millisecond'
-                        AND NOT (state = 'sending' AND unfinished >= $6)
+                        AND NOT (state = 'sending' AND unfinished >= 2)
                     ORDER BY due_at
                     LIMIT quota.slots
                     FOR UPDATE SKIP LOCKED
@@ -172,14 +177,13 @@ impl Ledger {
             millis(grace),
             lease.until_claimable_ms(),
             &self.worker,
-            UNFINISHED_CLAIMS_ALLOWED,
         )
         .fetch_all(&self.pool)
         .await?;
         Ok(readable(rows))
     }
 
-    /// Transactions whose claimers ended without a word so often that the receipt itself is suspected. The caller
+    /// Transactions whose claimers ended without a word so often, three times in a row, that the receipt itself is suspected. The caller
     /// records them as unknown.
     ///
     /// # Errors
@@ -198,10 +202,11 @@ impl Ledger {
             JOIN registrations r ON r.transaction_id = t.id AND r.generation = t.generation
             WHERE t.due_at <= now()
                 AND t.state = 'sending'
-                AND t.unfinished >= $1
-            LIMIT $2
+                -- The number stands in the predicate of the index too, which a parameter could not be matched with.
+                AND t.unfinished >= 2
+            ORDER BY t.due_at
+            LIMIT $1
             "#,
-            UNFINISHED_CLAIMS_ALLOWED,
             limit,
         )
         .fetch_all(&self.pool)
@@ -245,9 +250,6 @@ impl Ledger {
     }
 }
 
-/// A claim that ends without a word this often, and once more, is not repeated.
-const UNFINISHED_CLAIMS_ALLOWED: i32 = 2;
-
 struct ClaimedRow {
     id: Uuid,
     store: String,
@@ -278,7 +280,10 @@ impl TryFrom<ClaimedRow> for Claimed {
             &row.document_part,
             row.order_number.as_deref(),
         )?;
-        let corrupt = |what: String| LedgerError::Corrupt { id: row.id.to_string(), what };
+        let corrupt = |what: String| LedgerError::Corrupt {
+            id: row.id.to_string(),
+            what,
+        };
         Ok(Self {
             subject,
             account: AccountName::parse(&row.account).map_err(|error| corrupt(error.to_string()))?,
@@ -318,14 +323,28 @@ pub(crate) fn subject(
     part: &str,
     order: Option<&str>,
 ) -> Result<Subject, LedgerError> {
-    let corrupt = |what: String| LedgerError::Corrupt { id: id.to_string(), what };
+    let corrupt = |what: String| LedgerError::Corrupt {
+        id: id.to_string(),
+        what,
+    };
     Ok(Subject {
         transaction_id: TransactionId(id),
-        store: store.parse().map_err(|error: receipt::id::InvalidId| corrupt(error.to_string()))?,
-        operation: operation.parse().map_err(|()| corrupt(format!("operation {operation:?}")))?,
-        document: document.parse().map_err(|error: receipt::id::InvalidId| corrupt(error.to_string()))?,
-        part: part.parse().map_err(|error: receipt::id::InvalidId| corrupt(error.to_string()))?,
-        order: order.map(str::parse).transpose().map_err(|error: receipt::id::InvalidId| corrupt(error.to_string()))?,
+        store: store
+            .parse()
+            .map_err(|error: receipt::id::InvalidId| corrupt(error.to_string()))?,
+        operation: operation
+            .parse()
+            .map_err(|()| corrupt(format!("operation {operation:?}")))?,
+        document: document
+            .parse()
+            .map_err(|error: receipt::id::InvalidId| corrupt(error.to_string()))?,
+        part: part
+            .parse()
+            .map_err(|error: receipt::id::InvalidId| corrupt(error.to_string()))?,
+        order: order
+            .map(str::parse)
+            .transpose()
+            .map_err(|error: receipt::id::InvalidId| corrupt(error.to_string()))?,
     })
 }
 
@@ -337,7 +356,10 @@ pub(crate) async fn claim_batch(
     let ids: Vec<Uuid> = batch.iter().map(|claiming| claiming.id.0).collect();
     let fences: Vec<i32> = batch.iter().map(|claiming| claiming.fence).collect();
     let tokens: Vec<Uuid> = batch.iter().map(|claiming| claiming.token).collect();
-    let leases: Vec<i64> = batch.iter().map(|claiming| claiming.lease.until_claimable_ms()).collect();
+    let leases: Vec<i64> = batch
+        .iter()
+        .map(|claiming| claiming.lease.until_claimable_ms())
+        .collect();
     let rows = sqlx::query!(
         r#"
         WITH input AS (
@@ -378,14 +400,21 @@ pub(crate) async fn claim_batch(
             SELECT id, fence, generation, 'send', $5
             FROM claimed
         ),
+        renewed AS (
+            -- A repetition of a claim that took effect although its answer was lost: while nobody else has claimed
+            -- the row, its lease begins anew.
+            UPDATE transactions t
+            SET due_at = now() + input.lease_ms * interval '1 millisecond'
+            FROM input
+            WHERE t.id = input.id
+                AND t.claim_token = input.token
+                AND t.state = 'sending'
+            RETURNING t.*
+        ),
         held AS (
             SELECT * FROM claimed
             UNION ALL
-            -- A repetition of a claim that took effect although its answer was lost.
-            SELECT t.*
-            FROM transactions t
-            JOIN input ON input.id = t.id AND input.token = t.claim_token
-            WHERE t.state = 'sending'
+            SELECT * FROM renewed
         )
         SELECT
             h.id AS "id!", h.store AS "store!", h.operation AS "operation!",

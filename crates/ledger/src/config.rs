@@ -23,7 +23,11 @@ impl Config {
     /// The defaults for a database at `url`.
     #[must_use]
     pub fn at(url: impl Into<String>) -> Self {
-        Self { url: SecretString::from(url.into()), max_connections: max_connections(), acquire_timeout: acquire_timeout() }
+        Self {
+            url: SecretString::from(url.into()),
+            max_connections: max_connections(),
+            acquire_timeout: acquire_timeout(),
+        }
     }
 }
 

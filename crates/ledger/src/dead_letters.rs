@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::error::LedgerError;
 use crate::pool::Ledger;
-use crate::record::storable;
+use crate::record::{storable, storable_json};
 
 /// Which way a message came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +54,6 @@ pub struct NewDeadLetter {
     pub body: Vec<u8>,
     /// Its headers and properties.
     pub headers: Value,
-    /// SHA-256 over routing key, body and reason code.
-    pub fingerprint: [u8; 32],
     /// Why.
     pub rejection: Rejection,
 }
@@ -95,11 +93,12 @@ impl Ledger {
             Err(_) => "unknown".to_owned(),
         };
         let message_id = letter.message_id.as_deref().map(storable);
+        let problem = storable_json(letter.rejection.problem.clone());
         let event_body = json!({
             "store": event_store,
             "message_id": message_id,
             "routing_key": storable(&letter.routing_key),
-            "problem": letter.rejection.problem,
+            "problem": problem,
         });
         sqlx::query!(
             r#"
@@ -107,26 +106,27 @@ impl Ledger {
                 INSERT INTO dead_letters (
                     id, fingerprint, origin, exchange, routing_key, message_id, body, headers, reason_code, reason
                 )
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                VALUES (
+                    $1, sha256(convert_to($4 || E'\n' || $8 || E'\n', 'UTF8') || $6), $2, $3, $4, $5, $6, $7, $8, $9
+                )
                 ON CONFLICT ON CONSTRAINT dead_letters_fingerprint DO UPDATE
                 SET times = dead_letters.times + 1,
                     last_seen = now()
                 RETURNING id
             )
             INSERT INTO events (id, type, store, correlation_id, body)
-            SELECT $11, $12, $13, $6, $14
+            SELECT $10, $11, $12, $5, $13
             FROM buried
             "#,
             Uuid::now_v7(),
-            &letter.fingerprint[..],
             letter.origin.name(),
             storable(&letter.exchange),
             storable(&letter.routing_key),
             message_id,
             &letter.body,
-            letter.headers,
-            letter.rejection.code,
-            letter.rejection.problem,
+            storable_json(letter.headers.clone()),
+            storable(&letter.rejection.code),
+            problem,
             EventId::new().0,
             letter.rejection.event.name(),
             event_store,

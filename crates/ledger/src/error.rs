@@ -49,9 +49,10 @@ impl From<sqlx::Error> for LedgerError {
     fn from(error: sqlx::Error) -> Self {
         let Some(database) = error.as_database_error() else {
             return match error {
-                sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_) => {
-                    Self::Data { constraint: "decode".to_owned(), source: Arc::new(error) }
-                }
+                sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_) => Self::Data {
+                    constraint: "decode".to_owned(),
+                    source: Arc::new(error),
+                },
                 other => Self::Unavailable(Arc::new(other)),
             };
         };
@@ -62,8 +63,13 @@ impl From<sqlx::Error> for LedgerError {
         // connections, disk full, a missing table before a migration) may pass, so they are outages.
         let code = database.code().unwrap_or_default();
         if code.starts_with("22") || code.starts_with("23") {
-            let constraint = database.constraint().map_or_else(|| code.into_owned(), ToOwned::to_owned);
-            return Self::Data { constraint, source: Arc::new(error) };
+            let constraint = database
+                .constraint()
+                .map_or_else(|| code.into_owned(), ToOwned::to_owned);
+            return Self::Data {
+                constraint,
+                source: Arc::new(error),
+            };
         }
         Self::Unavailable(Arc::new(error))
     }

@@ -74,7 +74,9 @@ impl Ledger {
     /// An outage; the events are then published again.
     pub async fn mark_published(&self, ids: &[EventId]) -> Result<(), LedgerError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        sqlx::query!("UPDATE events SET published_at = now() WHERE id = ANY($1)", &ids).execute(&self.pool).await?;
+        sqlx::query!("UPDATE events SET published_at = now() WHERE id = ANY($1)", &ids)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 
@@ -84,9 +86,12 @@ impl Ledger {
     /// An outage; the events are then taken again by themselves.
     pub async fn return_events(&self, ids: &[EventId]) -> Result<(), LedgerError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        sqlx::query!("UPDATE events SET relay_after = now() WHERE id = ANY($1) AND published_at IS NULL", &ids)
-            .execute(&self.pool)
-            .await?;
+        sqlx::query!(
+            "UPDATE events SET relay_after = now() WHERE id = ANY($1) AND published_at IS NULL",
+            &ids
+        )
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 }

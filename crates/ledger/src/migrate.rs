@@ -12,6 +12,9 @@ impl Ledger {
     /// When the database cannot be reached, or was migrated by a version that this one does not know.
     pub async fn migrate(&self) -> Result<Vec<String>, sqlx::migrate::MigrateError> {
         MIGRATIONS.run(&self.pool).await?;
-        Ok(MIGRATIONS.iter().map(|migration| format!("{:04} {}", migration.version, migration.description)).collect())
+        Ok(MIGRATIONS
+            .iter()
+            .map(|migration| format!("{:04} {}", migration.version, migration.description))
+            .collect())
     }
 }

@@ -1,5 +1,6 @@
 //! Following what waits: who asks next, and what the answer changes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use receipt::state::{Change, State};
 use receipt::{
     AccountName, EventId, ExternalId, Failure, FiscalDocument, Money, Refusal, StateName, TransactionId, VendorUuid,
 };
+use serde_json::Value;
 use sqlx::PgPool;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -16,7 +18,7 @@ use uuid::Uuid;
 use crate::claim::{Quota, millis, subject};
 use crate::error::LedgerError;
 use crate::pool::Ledger;
-use crate::record::{Evidence, Recorded, class_of, failure_of, fiscal_of, storable};
+use crate::record::{Evidence, Recorded, class_of, failure_of, fiscal_of, storable, to_jsonb};
 
 /// A registration whose poll is due, taken by this process for the length of a lease.
 #[derive(Debug, Clone)]
@@ -127,7 +129,10 @@ impl Ledger {
         .await?;
         let mut polled = Vec::with_capacity(rows.len());
         for row in rows {
-            let corrupt = |what: String| LedgerError::Corrupt { id: row.id.to_string(), what };
+            let corrupt = |what: String| LedgerError::Corrupt {
+                id: row.id.to_string(),
+                what,
+            };
             let read = || -> Result<Polled, LedgerError> {
                 Ok(Polled {
                     subject: subject(
@@ -138,13 +143,19 @@ impl Ledger {
                         &row.document_part,
                         row.order_number.as_deref(),
                     )?,
-                    account: row.account.parse().map_err(|_| corrupt(format!("account {:?}", row.account)))?,
+                    account: row
+                        .account
+                        .parse()
+                        .map_err(|_| corrupt(format!("account {:?}", row.account)))?,
                     generation: row.generation,
                     external_id: ExternalId::parse(&row.external_id).map_err(|error| corrupt(error.to_string()))?,
                     vendor_uuid: VendorUuid::parse(&row.vendor_uuid).map_err(|error| corrupt(error.to_string()))?,
                     polls: u32::try_from(row.polls).unwrap_or(u32::MAX),
                     age: Duration::from_millis(u64::try_from(row.age_ms).unwrap_or(0)),
-                    state: row.state.parse().map_err(|_| corrupt(format!("state {:?}", row.state)))?,
+                    state: row
+                        .state
+                        .parse()
+                        .map_err(|_| corrupt(format!("state {:?}", row.state)))?,
                     trials: u32::try_from(row.trials).unwrap_or(0),
                     total: Money::from_kopecks(row.total_kopecks),
                     accepted_at: row.accepted_at.to_jiff(),
@@ -183,8 +194,14 @@ fn flatten(record: &PollRecord) -> Result<Flat, LedgerError> {
     let polled = &record.polled;
     let class = |otherwise| class_of(record.refusal.as_deref(), otherwise);
     let moved = |change: Change| {
-        State::Waiting { vendor_uuid: polled.vendor_uuid.clone() }.on(change).map(Some).map_err(|illegal| {
-            LedgerError::Corrupt { id: polled.subject.transaction_id.to_string(), what: illegal.to_string() }
+        State::Waiting {
+            vendor_uuid: polled.vendor_uuid.clone(),
+        }
+        .on(change)
+        .map(Some)
+        .map_err(|illegal| LedgerError::Corrupt {
+            id: polled.subject.transaction_id.to_string(),
+            what: illegal.to_string(),
         })
     };
     let flat = |state, class, registration, event| Flat {
@@ -198,19 +215,28 @@ fn flatten(record: &PollRecord) -> Result<Flat, LedgerError> {
         next: None,
     };
     Ok(match &record.verdict {
-        PollVerdict::Again(delay) => {
-            Flat { poll_ms: Some(millis(*delay)), ..flat(None, class("waiting"), "waiting", EventType::Waiting) }
-        }
-        PollVerdict::Done(fiscal) => flat(moved(Change::Registered(fiscal.clone()))?, "done", "done", EventType::Done),
+        PollVerdict::Again(delay) => Flat {
+            poll_ms: Some(millis(*delay)),
+            ..flat(None, class("waiting"), "waiting", EventType::Waiting)
+        },
+        PollVerdict::Done(fiscal) => flat(
+            moved(Change::Registered(fiscal.clone()))?,
+            "done",
+            "done",
+            EventType::Done,
+        ),
         PollVerdict::Rekey { delay, trials, next } => Flat {
             due_ms: Some(millis(*delay)),
             trials: Some(*trials),
             next: Some(next.clone()),
             ..flat(moved(Change::Deferred)?, class("rekey"), "dead", EventType::Retrying)
         },
-        PollVerdict::Failed(failure) => {
-            flat(moved(Change::Refused(*failure))?, class("permanent"), "dead", EventType::Failed)
-        }
+        PollVerdict::Failed(failure) => flat(
+            moved(Change::Refused(*failure))?,
+            class("permanent"),
+            "dead",
+            EventType::Failed,
+        ),
         PollVerdict::Unknown => flat(moved(Change::Lost)?, class("unknown"), "waiting", EventType::Unknown),
     })
 }
@@ -231,37 +257,44 @@ fn event_body(record: &PollRecord, flat: &Flat) -> Option<Body> {
 pub(crate) async fn record_polls(
     pool: PgPool,
     worker: Arc<str>,
-    mut batch: Vec<PollRecord>,
+    batch: Vec<PollRecord>,
 ) -> Result<Vec<Recorded>, LedgerError> {
-    let keys: Vec<TransactionId> = batch.iter().map(|record| record.polled.subject.transaction_id).collect();
     // Rows are locked in one order by everybody. Two answers about one transaction in one batch (a retired and a live
     // registration) would meet in one statement, which changes a row once only: the later one waits for its own.
-    batch.sort_by_key(|record| record.polled.subject.transaction_id);
-    let mut recorded = std::collections::HashMap::with_capacity(batch.len());
-    while !batch.is_empty() {
-        let mut later = Vec::new();
-        let mut now: Vec<PollRecord> = Vec::with_capacity(batch.len());
-        for record in batch {
-            match now.last() {
-                Some(last) if last.polled.subject.transaction_id == record.polled.subject.transaction_id => {
-                    later.push(record);
-                }
-                Some(_) | None => now.push(record),
+    let mut open: Vec<(usize, PollRecord)> = batch.into_iter().enumerate().collect();
+    open.sort_by_key(|(_, record)| record.polled.subject.transaction_id);
+    let mut recorded = vec![Recorded::Fenced; open.len()];
+    while !open.is_empty() {
+        let (mut places, mut now, mut later) = (Vec::new(), Vec::<PollRecord>::new(), Vec::new());
+        for (place, record) in open {
+            let id = record.polled.subject.transaction_id;
+            if now.last().is_some_and(|last| last.polled.subject.transaction_id == id) {
+                later.push((place, record));
+            } else {
+                places.push((id, place));
+                now.push(record);
             }
         }
-        recorded.extend(record_distinct(&pool, &worker, &now).await?);
-        batch = later;
+        let answers = record_distinct(&pool, &worker, &now).await?;
+        for (id, place) in places {
+            recorded[place] = answers.get(&id).copied().unwrap_or(Recorded::Fenced);
+        }
+        open = later;
     }
-    Ok(keys.iter().map(|key| recorded.get(key).copied().unwrap_or(Recorded::Fenced)).collect())
+    Ok(recorded)
 }
 
-#[expect(clippy::too_many_lines, reason = "one statement and its parameters, read from top to bottom")]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one statement and its parameters, read from top to bottom"
+)]
 async fn record_distinct(
     pool: &PgPool,
     worker: &str,
     batch: &[PollRecord],
-) -> Result<Vec<(TransactionId, Recorded)>, LedgerError> {
+) -> Result<HashMap<TransactionId, Recorded>, LedgerError> {
     let flats: Vec<Flat> = batch.iter().map(flatten).collect::<Result<_, _>>()?;
+    let rows = || batch.iter().zip(&flats);
     let refusals = |text: fn(&Refusal) -> &str| {
         batch
             .iter()
@@ -270,33 +303,61 @@ async fn record_distinct(
     };
     let state_of = |flat: &Flat| flat.state.as_ref().map(|state| state.name().name().to_owned());
 
-    let ids: Vec<Uuid> = batch.iter().map(|record| record.polled.subject.transaction_id.0).collect();
+    let ids: Vec<Uuid> = batch
+        .iter()
+        .map(|record| record.polled.subject.transaction_id.0)
+        .collect();
     let generations: Vec<i32> = batch.iter().map(|record| record.polled.generation).collect();
-    let uuids: Vec<String> = batch.iter().map(|record| record.polled.vendor_uuid.as_str().to_owned()).collect();
+    let uuids: Vec<String> = batch
+        .iter()
+        .map(|record| record.polled.vendor_uuid.as_str().to_owned())
+        .collect();
     let states: Vec<Option<String>> = flats.iter().map(state_of).collect();
-    let failures: Vec<Option<String>> =
-        flats.iter().map(|flat| flat.state.as_ref().and_then(failure_of).map(str::to_owned)).collect();
+    let failures: Vec<Option<String>> = flats
+        .iter()
+        .map(|flat| flat.state.as_ref().and_then(failure_of).map(str::to_owned))
+        .collect();
     let due: Vec<Option<i64>> = flats.iter().map(|flat| flat.due_ms).collect();
-    let trials: Vec<Option<i32>> =
-        flats.iter().map(|flat| flat.trials.map(|trials| i32::try_from(trials).unwrap_or(i32::MAX))).collect();
+    let trials: Vec<Option<i32>> = flats
+        .iter()
+        .map(|flat| flat.trials.map(|trials| i32::try_from(trials).unwrap_or(i32::MAX)))
+        .collect();
     let poll_waits: Vec<Option<i64>> = flats.iter().map(|flat| flat.poll_ms).collect();
     let registrations: Vec<String> = flats.iter().map(|flat| flat.registration.to_owned()).collect();
-    let next: Vec<Option<String>> =
-        flats.iter().map(|flat| flat.next.as_ref().map(|next| next.as_str().to_owned())).collect();
-    let fiscals: Vec<Option<Json<&FiscalDocument>>> =
-        flats.iter().map(|flat| flat.state.as_ref().and_then(fiscal_of).map(Json)).collect();
+    let next: Vec<Option<String>> = flats
+        .iter()
+        .map(|flat| flat.next.as_ref().map(|next| next.as_str().to_owned()))
+        .collect();
+    let fiscals: Vec<Option<Json<Value>>> = rows()
+        .map(|(record, flat)| {
+            let fiscal = flat.state.as_ref().and_then(fiscal_of);
+            fiscal
+                .map(|fiscal| to_jsonb(record.polled.subject.transaction_id, fiscal))
+                .transpose()
+        })
+        .collect::<Result<_, _>>()?;
     let classes: Vec<String> = flats.iter().map(|flat| flat.class.to_owned()).collect();
-    let statuses: Vec<Option<i32>> = batch.iter().map(|record| record.evidence.http_status.map(i32::from)).collect();
+    let statuses: Vec<Option<i32>> = batch
+        .iter()
+        .map(|record| record.evidence.http_status.map(i32::from))
+        .collect();
     let durations: Vec<i64> = batch.iter().map(|record| millis(record.evidence.duration)).collect();
     let requests: Vec<String> = batch.iter().map(|record| storable(&record.evidence.request)).collect();
-    let answers: Vec<Option<String>> =
-        batch.iter().map(|record| record.evidence.answer.as_deref().map(storable)).collect();
+    let answers: Vec<Option<String>> = batch
+        .iter()
+        .map(|record| record.evidence.answer.as_deref().map(storable))
+        .collect();
     let event_ids: Vec<Uuid> = batch.iter().map(|_| EventId::new().0).collect();
     let event_types: Vec<String> = flats.iter().map(|flat| flat.event.name().to_owned()).collect();
-    let event_bodies: Vec<Option<Json<Body>>> =
-        batch.iter().zip(&flats).map(|(record, flat)| event_body(record, flat).map(Json)).collect();
+    let event_bodies: Vec<Option<Json<Value>>> = rows()
+        .map(|(record, flat)| {
+            let body = event_body(record, flat);
+            body.map(|body| to_jsonb(record.polled.subject.transaction_id, &body))
+                .transpose()
+        })
+        .collect::<Result<_, _>>()?;
 
-    let rows = sqlx::query!(
+    let done = sqlx::query!(
         r#"
         WITH input AS (
             SELECT *
@@ -324,7 +385,7 @@ async fn record_distinct(
                         t.state = 'waiting' AND t.vendor_uuid = i.vendor_uuid
                         -- A document was found for a registration whose transaction has gone another way: a late
                         -- answer had left its uuid behind. It is registered, whatever the state says.
-                        OR i.state = 'done' AND t.state IN ('sending', 'retrying', 'unknown')
+                        OR i.state = 'done' AND t.state IN ('sending', 'waiting', 'retrying', 'unknown')
                     )
                 ) AS moves
             FROM transactions t
@@ -386,11 +447,13 @@ async fn record_distinct(
         registered AS (
             UPDATE registrations r
             SET next_poll_at = CASE
-                    WHEN i.poll_ms IS NULL THEN NULL
+                    -- A slow poller's "no news" may come after another one's document.
+                    WHEN i.poll_ms IS NULL OR r.state = 'done' THEN NULL
                     ELSE now() + i.poll_ms * interval '1 millisecond'
                 END,
                 state = CASE WHEN r.state IN ('open', 'waiting') THEN i.registration ELSE r.state END,
-                doubt_since = NULL
+                -- No news is no proof, if the uuid is one that a late answer left behind.
+                doubt_since = CASE WHEN i.registration IN ('done', 'dead') THEN NULL ELSE r.doubt_since END
             FROM input i
             WHERE r.transaction_id = i.id
                 AND r.generation = i.generation
@@ -444,8 +507,13 @@ async fn record_distinct(
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows
+    Ok(done
         .into_iter()
-        .map(|row| (TransactionId(row.id), if row.moves { Recorded::Applied } else { Recorded::Fenced }))
+        .map(|row| {
+            (
+                TransactionId(row.id),
+                if row.moves { Recorded::Applied } else { Recorded::Fenced },
+            )
+        })
         .collect())
 }

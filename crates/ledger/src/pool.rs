@@ -67,11 +67,15 @@ impl Ledger {
         };
         let renders = {
             let pool = pool.clone();
-            Batcher::start(&tasks, LARGEST_BATCH, move |batch| crate::record::store_rendered(pool.clone(), batch))
+            Batcher::start(&tasks, LARGEST_BATCH, move |batch| {
+                crate::record::store_rendered(pool.clone(), batch)
+            })
         };
         let records = {
             let pool = pool.clone();
-            Batcher::start(&tasks, LARGEST_BATCH, move |batch| crate::record::record_batch(pool.clone(), batch))
+            Batcher::start(&tasks, LARGEST_BATCH, move |batch| {
+                crate::record::record_batch(pool.clone(), batch)
+            })
         };
         let polls = {
             let (pool, worker) = (pool.clone(), Arc::clone(&worker));
@@ -79,7 +83,16 @@ impl Ledger {
                 crate::poll::record_polls(pool.clone(), Arc::clone(&worker), batch)
             })
         };
-        Self { pool, worker, accepts, claims, renders, records, polls, tasks }
+        Self {
+            pool,
+            worker,
+            accepts,
+            claims,
+            renders,
+            records,
+            polls,
+            tasks,
+        }
     }
 
     /// Asks the database for a sign of life and for how much its acknowledged commit promises.
@@ -87,13 +100,26 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Unavailable`] when it does not answer.
     pub async fn probe(&self) -> Result<Probe, LedgerError> {
-        let setting = sqlx::query_scalar!("SELECT current_setting('synchronous_commit')").fetch_one(&self.pool).await?;
-        Ok(Probe { synchronous_commit: setting.unwrap_or_default() })
+        let setting = sqlx::query_scalar!("SELECT current_setting('synchronous_commit')")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(Probe {
+            synchronous_commit: setting.unwrap_or_default(),
+        })
     }
 
     /// Ends the batches that are under way and closes the connections.
     pub async fn close(self) {
-        let Self { pool, tasks, accepts, claims, renders, records, polls, worker: _ } = self;
+        let Self {
+            pool,
+            tasks,
+            accepts,
+            claims,
+            renders,
+            records,
+            polls,
+            worker: _,
+        } = self;
         drop((accepts, claims, renders, records, polls));
         tasks.close();
         // Other clones keep the batches alive; they are not waited for.

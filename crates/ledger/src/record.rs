@@ -3,6 +3,8 @@
 use receipt::event::{Body, EventType};
 use receipt::state::{Change, State};
 use receipt::{EventId, ExternalId, Failure, FiscalDocument, Refusal, TransactionId, VendorUuid};
+use serde::Serialize;
+use serde_json::Value;
 use sqlx::PgPool;
 use sqlx::types::Json;
 use std::time::Duration;
@@ -100,7 +102,11 @@ impl Ledger {
     /// An outage.
     pub async fn store_wire_body(&self, claimed: &Claimed, wire_body: String) -> Result<String, LedgerError> {
         self.renders
-            .call(Rendered { id: claimed.subject.transaction_id, generation: claimed.generation, wire_body })
+            .call(Rendered {
+                id: claimed.subject.transaction_id,
+                generation: claimed.generation,
+                wire_body,
+            })
             .await
     }
 
@@ -133,15 +139,20 @@ pub(crate) async fn store_rendered(pool: PgPool, batch: Vec<Rendered>) -> Result
     )
     .fetch_all(&pool)
     .await?;
-    let stored: std::collections::HashMap<(Uuid, i32), String> =
-        rows.into_iter().map(|row| ((row.transaction_id, row.generation), row.wire_body)).collect();
+    let stored: std::collections::HashMap<(Uuid, i32), String> = rows
+        .into_iter()
+        .map(|row| ((row.transaction_id, row.generation), row.wire_body))
+        .collect();
     batch
         .iter()
         .map(|rendered| {
-            stored.get(&(rendered.id.0, rendered.generation)).cloned().ok_or_else(|| LedgerError::Corrupt {
-                id: rendered.id.to_string(),
-                what: format!("registration {} is missing", rendered.generation),
-            })
+            stored
+                .get(&(rendered.id.0, rendered.generation))
+                .cloned()
+                .ok_or_else(|| LedgerError::Corrupt {
+                    id: rendered.id.to_string(),
+                    what: format!("registration {} is missing", rendered.generation),
+                })
         })
         .collect()
 }
@@ -149,6 +160,29 @@ pub(crate) async fn store_rendered(pool: PgPool, batch: Vec<Rendered>) -> Result
 /// Postgres cannot store U+0000 in text, and a vendor may send anything.
 pub(crate) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
+}
+
+/// The same for `jsonb`, whose texts and names are texts of Postgres too.
+pub(crate) fn storable_json(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(storable(&text)),
+        Value::Array(values) => values.into_iter().map(storable_json).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (storable(&name), storable_json(value)))
+            .collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value,
+    }
+}
+
+/// The stored form of a value that may quote a vendor.
+pub(crate) fn to_jsonb<T: Serialize>(id: TransactionId, value: &T) -> Result<Json<Value>, LedgerError> {
+    serde_json::to_value(value)
+        .map(|value| Json(storable_json(value)))
+        .map_err(|error| LedgerError::Corrupt {
+            id: id.to_string(),
+            what: error.to_string(),
+        })
 }
 
 /// The flat form of a verdict: what the columns become.
@@ -173,7 +207,11 @@ fn flatten(outcome: &Outcome) -> Result<Flat, LedgerError> {
     let claimed = &outcome.claimed;
     let class = |otherwise| class_of(outcome.refusal.as_deref(), otherwise);
     let moved = |change: Change| {
-        State::Sending { attempt: claimed.attempt }.on(change).map_err(|illegal| LedgerError::Corrupt {
+        State::Sending {
+            attempt: claimed.attempt,
+        }
+        .on(change)
+        .map_err(|illegal| LedgerError::Corrupt {
             id: claimed.subject.transaction_id.to_string(),
             what: illegal.to_string(),
         })
@@ -190,20 +228,31 @@ fn flatten(outcome: &Outcome) -> Result<Flat, LedgerError> {
         next: None,
     };
     Ok(match &outcome.verdict {
-        Verdict::Accepted { vendor_uuid, adopted, first_poll } => Flat {
+        Verdict::Accepted {
+            vendor_uuid,
+            adopted,
+            first_poll,
+        } => Flat {
             poll_ms: Some(millis(*first_poll)),
             vendor_uuid: Some(vendor_uuid.clone()),
             // A send that was taken is a send of the cycle too: a receipt that is taken and dies again and again must
             // come to the end of its trials.
             trials: Some(claimed.trials.saturating_add(1)),
             ..flat(
-                moved(Change::Accepted { vendor_uuid: vendor_uuid.clone() })?,
+                moved(Change::Accepted {
+                    vendor_uuid: vendor_uuid.clone(),
+                })?,
                 if *adopted { "adopted" } else { "accepted" },
                 "waiting",
                 EventType::Waiting,
             )
         },
-        Verdict::Done(fiscal) => flat(moved(Change::Registered(fiscal.clone()))?, "done", "done", EventType::Done),
+        Verdict::Done(fiscal) => flat(
+            moved(Change::Registered(fiscal.clone()))?,
+            "done",
+            "done",
+            EventType::Done,
+        ),
         Verdict::Retry { delay, trials } => Flat {
             due_ms: Some(millis(*delay)),
             trials: Some(*trials),
@@ -215,9 +264,12 @@ fn flatten(outcome: &Outcome) -> Result<Flat, LedgerError> {
             next: Some(next.clone()),
             ..flat(moved(Change::Deferred)?, class("rekey"), "dead", EventType::Retrying)
         },
-        Verdict::Failed(failure) => {
-            flat(moved(Change::Refused(*failure))?, class("permanent"), "dead", EventType::Failed)
-        }
+        Verdict::Failed(failure) => flat(
+            moved(Change::Refused(*failure))?,
+            class("permanent"),
+            "dead",
+            EventType::Failed,
+        ),
         Verdict::Unknown => flat(moved(Change::Lost)?, class("unknown"), "open", EventType::Unknown),
     })
 }
@@ -270,12 +322,37 @@ pub(crate) fn failure_of(state: &State) -> Option<&'static str> {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one statement and its parameters, read from top to bottom")]
-pub(crate) async fn record_batch(pool: PgPool, mut batch: Vec<Outcome>) -> Result<Vec<Recorded>, LedgerError> {
-    // Rows are locked in one order by everybody; the answers are given back in the callers' order.
-    let keys: Vec<(Uuid, i32)> =
-        batch.iter().map(|outcome| (outcome.claimed.subject.transaction_id.0, outcome.claimed.attempt)).collect();
-    batch.sort_by_key(|outcome| (outcome.claimed.subject.transaction_id, outcome.claimed.attempt));
+pub(crate) async fn record_batch(pool: PgPool, batch: Vec<Outcome>) -> Result<Vec<Recorded>, LedgerError> {
+    // Rows are locked in one order by everybody; the answers are given back in the callers' order. A statement changes
+    // a row once only: of two outcomes of one transaction (a late attempt and its successor, or one outcome twice) the
+    // later one waits for a statement of its own.
+    let mut open: Vec<(usize, Outcome)> = batch.into_iter().enumerate().collect();
+    open.sort_by_key(|(_, outcome)| (outcome.claimed.subject.transaction_id, outcome.claimed.attempt));
+    let mut recorded = vec![Recorded::Already; open.len()];
+    while !open.is_empty() {
+        let (mut places, mut now, mut later) = (Vec::new(), Vec::<Outcome>::new(), Vec::new());
+        for (place, outcome) in open {
+            let id = outcome.claimed.subject.transaction_id;
+            if now.last().is_some_and(|last| last.claimed.subject.transaction_id == id) {
+                later.push((place, outcome));
+            } else {
+                places.push(place);
+                now.push(outcome);
+            }
+        }
+        for (place, answer) in places.into_iter().zip(record_distinct(&pool, &now).await?) {
+            recorded[place] = answer;
+        }
+        open = later;
+    }
+    Ok(recorded)
+}
+
+#[expect(
+    clippy::too_many_lines,
+    reason = "one statement and its parameters, read from top to bottom"
+)]
+async fn record_distinct(pool: &PgPool, batch: &[Outcome]) -> Result<Vec<Recorded>, LedgerError> {
     let flats: Vec<Flat> = batch.iter().map(flatten).collect::<Result<_, _>>()?;
     let rows = || batch.iter().zip(&flats);
     let refusals = |text: fn(&Refusal) -> &str| {
@@ -285,38 +362,71 @@ pub(crate) async fn record_batch(pool: PgPool, mut batch: Vec<Outcome>) -> Resul
             .collect::<Vec<Option<String>>>()
     };
 
-    let ids: Vec<Uuid> = batch.iter().map(|outcome| outcome.claimed.subject.transaction_id.0).collect();
+    let ids: Vec<Uuid> = batch
+        .iter()
+        .map(|outcome| outcome.claimed.subject.transaction_id.0)
+        .collect();
     let numbers: Vec<i32> = batch.iter().map(|outcome| outcome.claimed.attempt).collect();
     let generations: Vec<i32> = batch.iter().map(|outcome| outcome.claimed.generation).collect();
     let states: Vec<String> = flats.iter().map(|flat| flat.state.name().name().to_owned()).collect();
-    let failures: Vec<Option<String>> = flats.iter().map(|flat| failure_of(&flat.state).map(str::to_owned)).collect();
+    let failures: Vec<Option<String>> = flats
+        .iter()
+        .map(|flat| failure_of(&flat.state).map(str::to_owned))
+        .collect();
     let due: Vec<Option<i64>> = flats.iter().map(|flat| flat.due_ms).collect();
-    let trials: Vec<Option<i32>> =
-        flats.iter().map(|flat| flat.trials.map(|trials| i32::try_from(trials).unwrap_or(i32::MAX))).collect();
-    let uuids: Vec<Option<String>> =
-        flats.iter().map(|flat| flat.vendor_uuid.as_ref().map(|uuid| uuid.as_str().to_owned())).collect();
+    let trials: Vec<Option<i32>> = flats
+        .iter()
+        .map(|flat| flat.trials.map(|trials| i32::try_from(trials).unwrap_or(i32::MAX)))
+        .collect();
+    let uuids: Vec<Option<String>> = flats
+        .iter()
+        .map(|flat| flat.vendor_uuid.as_ref().map(|uuid| uuid.as_str().to_owned()))
+        .collect();
     let poll_waits: Vec<Option<i64>> = flats.iter().map(|flat| flat.poll_ms).collect();
     let doubts: Vec<bool> = batch
         .iter()
-        .map(|outcome| outcome.refusal.as_deref().is_some_and(|refusal| refusal.class.leaves_doubt()))
+        .map(|outcome| {
+            outcome
+                .refusal
+                .as_deref()
+                .is_some_and(|refusal| refusal.class.leaves_doubt())
+        })
         .collect();
     let registrations: Vec<String> = flats.iter().map(|flat| flat.registration.to_owned()).collect();
-    let next: Vec<Option<String>> =
-        flats.iter().map(|flat| flat.next.as_ref().map(|next| next.as_str().to_owned())).collect();
-    let fns: Vec<Option<String>> =
-        flats.iter().map(|flat| fiscal_of(&flat.state).map(|fiscal| fiscal.fn_number.clone())).collect();
-    let fiscals: Vec<Option<Json<&FiscalDocument>>> =
-        flats.iter().map(|flat| fiscal_of(&flat.state).map(Json)).collect();
+    let next: Vec<Option<String>> = flats
+        .iter()
+        .map(|flat| flat.next.as_ref().map(|next| next.as_str().to_owned()))
+        .collect();
+    let fns: Vec<Option<String>> = flats
+        .iter()
+        .map(|flat| fiscal_of(&flat.state).map(|fiscal| storable(&fiscal.fn_number)))
+        .collect();
+    let fiscals: Vec<Option<Json<Value>>> = rows()
+        .map(|(outcome, flat)| {
+            fiscal_of(&flat.state)
+                .map(|fiscal| to_jsonb(outcome.claimed.subject.transaction_id, fiscal))
+                .transpose()
+        })
+        .collect::<Result<_, _>>()?;
     let classes: Vec<String> = flats.iter().map(|flat| flat.class.to_owned()).collect();
-    let statuses: Vec<Option<i32>> =
-        batch.iter().map(|outcome| outcome.evidence.http_status.map(i32::from)).collect();
+    let statuses: Vec<Option<i32>> = batch
+        .iter()
+        .map(|outcome| outcome.evidence.http_status.map(i32::from))
+        .collect();
     let durations: Vec<i64> = batch.iter().map(|outcome| millis(outcome.evidence.duration)).collect();
-    let requests: Vec<String> = batch.iter().map(|outcome| storable(&outcome.evidence.request)).collect();
-    let answers: Vec<Option<String>> =
-        batch.iter().map(|outcome| outcome.evidence.answer.as_deref().map(storable)).collect();
+    let requests: Vec<String> = batch
+        .iter()
+        .map(|outcome| storable(&outcome.evidence.request))
+        .collect();
+    let answers: Vec<Option<String>> = batch
+        .iter()
+        .map(|outcome| outcome.evidence.answer.as_deref().map(storable))
+        .collect();
     let event_ids: Vec<Uuid> = batch.iter().map(|_| EventId::new().0).collect();
     let event_types: Vec<String> = flats.iter().map(|flat| flat.event.name().to_owned()).collect();
-    let event_bodies: Vec<Json<Body>> = rows().map(|(outcome, flat)| Json(event_body(outcome, flat))).collect();
+    let event_bodies: Vec<Json<Value>> = rows()
+        .map(|(outcome, flat)| to_jsonb(outcome.claimed.subject.transaction_id, &event_body(outcome, flat)))
+        .collect::<Result<_, _>>()?;
 
     let done = sqlx::query!(
         r#"
@@ -385,12 +495,16 @@ pub(crate) async fn record_batch(pool: PgPool, mut batch: Vec<Outcome>) -> Resul
             RETURNING t.id, t.fence AS number, t.account, t.generation
         ),
         registered AS (
-            -- A late answer is evidence even when the state has moved on: its uuid is kept and followed.
+            -- A late answer is evidence even when the state has moved on: its uuid is kept and followed. It ends no
+            -- doubt, because another send of the same id is under way or due, whose refusal would then be believed.
             UPDATE registrations r
-            SET vendor_uuid = coalesce(r.vendor_uuid, i.vendor_uuid),
+            SET vendor_uuid = CASE
+                    WHEN a.id IS NOT NULL THEN coalesce(i.vendor_uuid, r.vendor_uuid)
+                    ELSE coalesce(r.vendor_uuid, i.vendor_uuid)
+                END,
                 doubt_since = CASE
-                    WHEN coalesce(i.vendor_uuid, i.fn) IS NOT NULL THEN NULL
-                    WHEN i.leaves_doubt THEN coalesce(r.doubt_since, now())
+                    WHEN a.id IS NOT NULL AND coalesce(i.vendor_uuid, i.fn) IS NOT NULL THEN NULL
+                    WHEN i.leaves_doubt AND (a.id IS NOT NULL OR r.state = 'open') THEN coalesce(r.doubt_since, now())
                     ELSE r.doubt_since
                 END,
                 state = CASE
@@ -403,7 +517,7 @@ pub(crate) async fn record_batch(pool: PgPool, mut batch: Vec<Outcome>) -> Resul
                     ELSE r.waiting_since
                 END,
                 next_poll_at = CASE
-                    WHEN i.poll_ms IS NOT NULL AND r.state IN ('open', 'waiting')
+                    WHEN i.poll_ms IS NOT NULL AND (a.id IS NOT NULL OR r.state IN ('open', 'waiting'))
                     THEN now() + i.poll_ms * interval '1 millisecond'
                     ELSE r.next_poll_at
                 END
@@ -465,7 +579,7 @@ pub(crate) async fn record_batch(pool: PgPool, mut batch: Vec<Outcome>) -> Resul
         &event_types,
         &event_bodies as _,
     )
-    .fetch_all(&pool)
+    .fetch_all(pool)
     .await?;
 
     let recorded: std::collections::HashMap<(Uuid, i32), Recorded> = done
@@ -479,5 +593,9 @@ pub(crate) async fn record_batch(pool: PgPool, mut batch: Vec<Outcome>) -> Resul
             ((row.id, row.number), recorded)
         })
         .collect();
-    Ok(keys.iter().map(|key| recorded.get(key).copied().unwrap_or(Recorded::Already)).collect())
+    Ok(batch
+        .iter()
+        .map(|outcome| (outcome.claimed.subject.transaction_id.0, outcome.claimed.attempt))
+        .map(|key| recorded.get(&key).copied().unwrap_or(Recorded::Already))
+        .collect())
 }

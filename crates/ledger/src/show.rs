@@ -280,7 +280,11 @@ impl Ledger {
             cure_en: row.cure_en,
         })
         .collect();
-        Ok(TransactionDetails { transaction, body, attempts })
+        Ok(TransactionDetails {
+            transaction,
+            body,
+            attempts,
+        })
     }
 
     /// Counts and sums of all transactions by operation and state.

@@ -1,0 +1,32 @@
+#![doc = include_str!("../README.md")]
+
+mod broker;
+mod config;
+mod consume;
+mod delivery;
+mod error;
+mod headers;
+mod link;
+mod message;
+mod names;
+pub mod pointer;
+mod pointers;
+mod publish;
+mod screen;
+mod settle;
+mod status;
+pub mod topology;
+mod transport;
+
+pub use broker::Broker;
+pub use config::Config;
+pub use consume::{Disposition, Handler};
+pub use delivery::Delivery;
+pub use error::{ConfigError, MalformedPointer, PublishError, TopologyError};
+pub use message::Message;
+pub use names::{Exchange, Prefix, Queue};
+pub use pointer::Pointer;
+pub use pointers::Pointers;
+pub use publish::Publisher;
+pub use status::Status;
+pub use topology::Topology;

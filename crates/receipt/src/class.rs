@@ -53,9 +53,7 @@ impl RetryClass {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Retry { seen: Seen::No, .. } => "retry",
-            Self::Retry {
-                seen: Seen::Maybe, ..
-            } => "in_doubt",
+            Self::Retry { seen: Seen::Maybe, .. } => "in_doubt",
             Self::Rekey => "rekey",
             Self::Halt => "halt",
             Self::Permanent => "permanent",
@@ -66,13 +64,7 @@ impl RetryClass {
     /// Whether the try leaves a doubt behind.
     #[must_use]
     pub const fn leaves_doubt(&self) -> bool {
-        matches!(
-            self,
-            Self::Retry {
-                seen: Seen::Maybe,
-                ..
-            }
-        )
+        matches!(self, Self::Retry { seen: Seen::Maybe, .. })
     }
 }
 

@@ -203,8 +203,5 @@ fn comment(subject: &Subject, state: StateName) -> Text {
         StateName::Cancelled => ("закрыт вручную.", "was closed by a person."),
     };
     let number = &subject.document;
-    Text::new(
-        format!("{what_ru} {number} {ru}"),
-        format!("{what_en} {number} {en}"),
-    )
+    Text::new(format!("{what_ru} {number} {ru}"), format!("{what_en} {number} {en}"))
 }

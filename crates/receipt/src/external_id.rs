@@ -48,14 +48,8 @@ impl ExternalId {
     /// # Errors
     /// [`InvalidId`] that names the rule.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
-        if text.is_empty()
-            || text.len() > LONGEST
-            || !text.bytes().all(|byte| byte.is_ascii_graphic())
-        {
-            return Err(InvalidId::new(
-                text,
-                "an external id: 1 to 64 visible ASCII characters",
-            ));
+        if text.is_empty() || text.len() > LONGEST || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(InvalidId::new(text, "an external id: 1 to 64 visible ASCII characters"));
         }
         Ok(Self(text.to_owned()))
     }
@@ -114,10 +108,7 @@ mod tests {
 
     #[test]
     fn the_key_names_document_store_part_and_generation() {
-        assert_eq!(
-            id("417", "main", 0).expect("short").as_str(),
-            "creditmemo_main_417"
-        );
+        assert_eq!(id("417", "main", 0).expect("short").as_str(), "creditmemo_main_417");
         assert_eq!(
             id("417", "prepaid", 2).expect("short").as_str(),
             "creditmemo_main_417_part-prepaid__2"

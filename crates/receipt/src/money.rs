@@ -35,9 +35,7 @@ pub enum InvalidDecimal {
 /// An amount of roubles, exact to the kopeck, from 0 to [`LARGEST_KOPECKS`] when parsed.
 ///
 /// `Display` and serde give a decimal string with two digits: `1250.00`.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Money(i64);
 
@@ -170,12 +168,7 @@ impl From<Quantity> for String {
     }
 }
 
-fn scaled(
-    text: &str,
-    decimals: u32,
-    largest: i64,
-    largest_text: &'static str,
-) -> Result<i64, InvalidDecimal> {
+fn scaled(text: &str, decimals: u32, largest: i64, largest_text: &'static str) -> Result<i64, InvalidDecimal> {
     // `Decimal` alone would also take "1_000", "+5" and " 5"; the contract is digits, one point, digits.
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
@@ -219,14 +212,8 @@ mod tests {
         ] {
             assert_eq!(Money::parse(text), Ok(Money(kopecks)), "{text}");
         }
-        for text in [
-            "", ".5", "5.", "1e3", "1,50", "+5", " 5", "1_000", "NaN", "٣", "0x10",
-        ] {
-            assert_eq!(
-                Money::parse(text),
-                Err(InvalidDecimal::NotANumber),
-                "{text}"
-            );
+        for text in ["", ".5", "5.", "1e3", "1,50", "+5", " 5", "1_000", "NaN", "٣", "0x10"] {
+            assert_eq!(Money::parse(text), Err(InvalidDecimal::NotANumber), "{text}");
         }
         assert_eq!(Money::parse("1.005"), Err(InvalidDecimal::TooPrecise(2)));
         assert_eq!(Money::parse("-1"), Err(InvalidDecimal::Negative));

@@ -68,6 +68,19 @@ pub enum Decision {
     Unknown,
 }
 
+impl Default for RetryPolicy {
+    /// What the module that kassa replaces had, resuming after a day.
+    fn default() -> Self {
+        Self {
+            intervals: [60, 300, 900, 1800, 3600].map(Duration::from_secs).to_vec(),
+            max_trials: 10,
+            resume_after: Duration::from_secs(86_400),
+            retry_endlessly: true,
+            quiet_time: Duration::from_secs(10),
+        }
+    }
+}
+
 impl RetryPolicy {
     /// Decides after a try that did not succeed.
     ///
@@ -86,38 +99,21 @@ impl RetryPolicy {
                 wake: Wake::DueRow,
             },
             (RetryClass::Rekey, Doubt::None) => match self.next_try(trials, None, Seen::No) {
-                Some((delay, trials, wake)) => Decision::Rekey {
-                    delay,
-                    trials,
-                    wake,
-                },
+                Some((delay, trials, wake)) => Decision::Rekey { delay, trials, wake },
                 None => Decision::Fail(Failure::Exhausted),
             },
-            (RetryClass::Retry { seen, after }, doubt) => {
-                match self.next_try(trials, *after, *seen) {
-                    Some((delay, trials, wake)) => Decision::Retry {
-                        delay,
-                        trials,
-                        wake,
-                    },
-                    None if doubt == Doubt::Stands || *seen == Seen::Maybe => Decision::Unknown,
-                    None => Decision::Fail(Failure::Exhausted),
-                }
-            }
+            (RetryClass::Retry { seen, after }, doubt) => match self.next_try(trials, *after, *seen) {
+                Some((delay, trials, wake)) => Decision::Retry { delay, trials, wake },
+                None if doubt == Doubt::Stands || *seen == Seen::Maybe => Decision::Unknown,
+                None => Decision::Fail(Failure::Exhausted),
+            },
         }
     }
 
-    fn next_try(
-        &self,
-        trials: u32,
-        after: Option<Duration>,
-        seen: Seen,
-    ) -> Option<(Duration, u32, Wake)> {
+    fn next_try(&self, trials: u32, after: Option<Duration>, seen: Seen) -> Option<(Duration, u32, Wake)> {
         let spent = trials.saturating_add(1);
         if spent >= self.max_trials {
-            return self
-                .retry_endlessly
-                .then_some((self.resume_after, 0, Wake::DueRow));
+            return self.retry_endlessly.then_some((self.resume_after, 0, Wake::DueRow));
         }
         let interval = self.interval(trials);
         let quiet = match seen {
@@ -143,10 +139,7 @@ impl RetryPolicy {
     }
 
     fn longest_interval(&self) -> Duration {
-        self.intervals
-            .last()
-            .copied()
-            .unwrap_or(Duration::from_secs(60))
+        self.intervals.last().copied().unwrap_or(Duration::from_secs(60))
     }
 }
 
@@ -156,13 +149,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn policy() -> RetryPolicy {
-        RetryPolicy {
-            intervals: [60, 300, 900, 1800, 3600].map(Duration::from_secs).to_vec(),
-            max_trials: 10,
-            resume_after: Duration::from_secs(86_400),
-            retry_endlessly: true,
-            quiet_time: Duration::from_secs(10),
-        }
+        RetryPolicy::default()
     }
 
     #[test]
@@ -227,10 +214,7 @@ mod tests {
             policy().decide(&RetryClass::Permanent, Doubt::Stands, 0),
             Decision::Unknown
         );
-        assert_eq!(
-            policy().decide(&RetryClass::Rekey, Doubt::Stands, 0),
-            Decision::Unknown
-        );
+        assert_eq!(policy().decide(&RetryClass::Rekey, Doubt::Stands, 0), Decision::Unknown);
         assert!(matches!(
             policy().decide(&RetryClass::Rekey, Doubt::None, 0),
             Decision::Rekey { .. }

@@ -69,11 +69,7 @@ impl StoreSettings {
             return HOUR;
         }
         let step = usize::try_from(polls).unwrap_or(usize::MAX);
-        let last = self
-            .poll_intervals
-            .last()
-            .copied()
-            .unwrap_or(Duration::from_secs(60));
+        let last = self.poll_intervals.last().copied().unwrap_or(Duration::from_secs(60));
         self.poll_intervals.get(step).copied().unwrap_or(last)
     }
 
@@ -81,17 +77,14 @@ impl StoreSettings {
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
-        if !matches!(self.inn.len(), 10 | 12) || !self.inn.bytes().all(|byte| byte.is_ascii_digit())
-        {
+        if !matches!(self.inn.len(), 10 | 12) || !self.inn.bytes().all(|byte| byte.is_ascii_digit()) {
             faults.push("inn: must be 10 or 12 digits".to_owned());
         }
         if self.payment_address.is_empty() || self.payment_address.chars().count() > 256 {
             faults.push("payment_address: must have 1 to 256 characters".to_owned());
         }
         if !self.company_email.contains('@') || self.company_email.len() > 64 {
-            faults.push(
-                "company_email: must be an e-mail address of at most 64 characters".to_owned(),
-            );
+            faults.push("company_email: must be an e-mail address of at most 64 characters".to_owned());
         }
         if self.max_trials == 0 {
             faults.push("max_trials: must be at least 1".to_owned());
@@ -107,9 +100,7 @@ impl StoreSettings {
                 .iter()
                 .any(|interval| interval.as_millis() < 1000 || interval.subsec_nanos() != 0)
             {
-                faults.push(format!(
-                    "{key}: every interval must be at least 1s and whole seconds"
-                ));
+                faults.push(format!("{key}: every interval must be at least 1s and whole seconds"));
             }
         }
         faults
@@ -154,19 +145,11 @@ mod durations {
     #[serde(transparent)]
     struct Text(#[serde(with = "humantime_serde")] Duration);
 
-    pub(super) fn serialize<S: Serializer>(
-        durations: &[Duration],
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(durations: &[Duration], to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(durations.iter().map(|duration| Text(*duration)))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Vec<Duration>, D::Error> {
-        Ok(Vec::<Text>::deserialize(from)?
-            .into_iter()
-            .map(|text| text.0)
-            .collect())
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Duration>, D::Error> {
+        Ok(Vec::<Text>::deserialize(from)?.into_iter().map(|text| text.0).collect())
     }
 }

@@ -105,18 +105,14 @@ impl State {
                 Ok(Self::Sending { attempt })
             }
             (Self::Sending { .. }, Change::GivenBack) => Ok(Self::Retrying),
-            (Self::Sending { .. }, Change::Accepted { vendor_uuid }) => {
-                Ok(Self::Waiting { vendor_uuid })
-            }
+            (Self::Sending { .. }, Change::Accepted { vendor_uuid }) => Ok(Self::Waiting { vendor_uuid }),
             // Asking may find the document of a registration whose transaction has meanwhile gone another way.
             (
                 Self::Sending { .. } | Self::Waiting { .. } | Self::Retrying | Self::Unknown,
                 Change::Registered(document),
             ) => Ok(Self::Done(document)),
             (Self::Sending { .. } | Self::Waiting { .. }, Change::Deferred) => Ok(Self::Retrying),
-            (Self::Sending { .. } | Self::Waiting { .. }, Change::Refused(failure)) => {
-                Ok(Self::Failed(failure))
-            }
+            (Self::Sending { .. } | Self::Waiting { .. }, Change::Refused(failure)) => Ok(Self::Failed(failure)),
             (Self::Sending { .. } | Self::Waiting { .. }, Change::Lost) => Ok(Self::Unknown),
             (from, change) => Err(IllegalTransition {
                 from: from.name(),
@@ -202,12 +198,7 @@ impl StateName {
         match self {
             Self::Done => "done",
             Self::Failed | Self::Cancelled => "fail",
-            Self::Held
-            | Self::Queued
-            | Self::Sending
-            | Self::Waiting
-            | Self::Retrying
-            | Self::Unknown => "wait",
+            Self::Held | Self::Queued | Self::Sending | Self::Waiting | Self::Retrying | Self::Unknown => "wait",
         }
     }
 }
@@ -220,9 +211,7 @@ impl fmt::Display for StateName {
 
 /// Not one of the nine states.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is not a state: held, queued, sending, waiting, retrying, done, unknown, failed, cancelled"
-)]
+#[error("{0:?} is not a state: held, queued, sending, waiting, retrying, done, unknown, failed, cancelled")]
 pub struct UnknownState(pub String);
 
 impl FromStr for StateName {
@@ -262,9 +251,7 @@ mod tests {
         vec![
             Change::Claimed { attempt: 2 },
             Change::GivenBack,
-            Change::Accepted {
-                vendor_uuid: uuid(),
-            },
+            Change::Accepted { vendor_uuid: uuid() },
             Change::Registered(document()),
             Change::Deferred,
             Change::Refused(Failure::Rejected),
@@ -291,13 +278,7 @@ mod tests {
 
     #[test]
     fn no_machine_sends_a_waiting_or_unknown_receipt() {
-        for state in [
-            State::Waiting {
-                vendor_uuid: uuid(),
-            },
-            State::Unknown,
-            State::Held,
-        ] {
+        for state in [State::Waiting { vendor_uuid: uuid() }, State::Unknown, State::Held] {
             assert!(state.on(Change::Claimed { attempt: 2 }).is_err());
         }
     }
@@ -306,11 +287,7 @@ mod tests {
     fn a_receipt_goes_from_queued_to_done() {
         let done = State::Queued
             .on(Change::Claimed { attempt: 1 })
-            .and_then(|state| {
-                state.on(Change::Accepted {
-                    vendor_uuid: uuid(),
-                })
-            })
+            .and_then(|state| state.on(Change::Accepted { vendor_uuid: uuid() }))
             .and_then(|state| state.on(Change::Registered(document())));
         assert_eq!(done.map(|state| state.name()), Ok(StateName::Done));
     }

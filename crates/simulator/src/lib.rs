@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+
+mod atol;
+mod books;
+mod control;
+mod exact;
+mod fault_board;
+mod faults;
+mod interference;
+mod server;
+mod shared;
+mod simulator;
+
+pub use books::{Books, Document, Failure, FiscalDocument, Status};
+pub use control::Control;
+pub use fault_board::{FaultsInForce, InvalidFaults};
+pub use faults::{AccountState, Action, Callbacks, ErrorAnswer, Faults, Garbage, Point, Registers, Rule, When};
+pub use simulator::{Account, Builder, Simulator, StartError};

@@ -1,5 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod atol;
+mod http;
+mod mask;
+pub mod registry;
 pub mod vendor;
 
+pub use atol::AtolSettings;
+pub use http::{CallTimeouts, UnusableHttp};
+pub use registry::{AccountIdentity, AccountSettings, KnownCode, Registry, RegistryError};
 pub use vendor::{Adopted, Call, Exchange, Follower, LONGEST_ANSWER_KEPT, News, Registered, Rendering, Reply, Vendor};

@@ -39,7 +39,10 @@ pub trait Vendor: Send + Sync {
 /// The ability to be asked what became of a registration.
 #[async_trait]
 pub trait Follower: Send + Sync {
-    /// Asks once.
+    /// Asks once. It changes nothing at the vendor, so no outcome of it leaves a doubt.
+    ///
+    /// `Err` means that the question was not answered: no token, no connection, throttled, a broken answer, or
+    /// (`Halt`) an account that is refused. An answer that settles nothing is [`News::None`] with its reason.
     async fn follow(&self, vendor_uuid: &VendorUuid) -> Reply<News>;
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Read as _,
+    io::Read,
     path::Path,
     process::{Command, ExitStatus, Stdio},
     thread,
@@ -12,6 +12,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 /// Calls `condition` until it is true; false when the limit passes first.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "there is no runtime here that could be blocked"
+)]
 pub(crate) fn wait_until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let started = Instant::now();
     loop {
@@ -25,13 +29,16 @@ pub(crate) fn wait_until(limit: Duration, mut condition: impl FnMut() -> bool) -
     }
 }
 
-/// What a short program printed. An exit code other than 0 is an error that carries what it printed on standard error.
-///
-/// For programs that print little: what does not fit into a pipe would block them until the limit.
+/// What a program printed. An exit code other than 0 is an error that carries what it printed on standard error.
 pub(crate) fn output(command: &mut Command, limit: Duration) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("{name} cannot be started"))?;
+    let told = collect(child.stdout.take());
+    let complained = collect(child.stderr.take());
     let mut status = None;
     if !wait_until(limit, || {
         status = child.try_wait().unwrap_or_default();
@@ -41,18 +48,21 @@ pub(crate) fn output(command: &mut Command, limit: Duration) -> Result<String> {
         child.wait().ok();
         bail!("{name} did not finish within {} s", limit.as_secs());
     }
-    let mut out = String::new();
-    let mut err = String::new();
-    if let Some(mut pipe) = child.stdout.take() {
-        pipe.read_to_string(&mut out).ok();
-    }
-    if let Some(mut pipe) = child.stderr.take() {
-        pipe.read_to_string(&mut err).ok();
-    }
     match status {
-        Some(status) if status.success() => Ok(out),
-        _ => bail!("{name} failed: {}", err.trim()),
+        Some(status) if status.success() => Ok(told.join().unwrap_or_default()),
+        _ => bail!("{name} failed: {}", complained.join().unwrap_or_default().trim()),
     }
+}
+
+/// Reads beside the wait, because a program stops when its pipe is full.
+fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            pipe.read_to_end(&mut bytes).ok();
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
 }
 
 /// Whether the program starts and says that all is well.
@@ -72,5 +82,9 @@ pub(crate) fn tail(log: &Path) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    format!("the end of {}:\n{}", log.display(), lines[lines.len().saturating_sub(LINES)..].join("\n"))
+    format!(
+        "the end of {}:\n{}",
+        log.display(),
+        lines[lines.len().saturating_sub(LINES)..].join("\n")
+    )
 }

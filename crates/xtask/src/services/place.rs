@@ -51,10 +51,17 @@ impl Place {
         fs::create_dir_all(&home).with_context(|| format!("{} cannot be made", home.display()))?;
         let home = home.canonicalize()?;
         let elsewhere = Path::new("/var/tmp").join(format!("kassa-{:08x}", short_hash(&home)));
-        let users: &[User] = if is_root()? { &[User::Mapped, User::Nobody] } else { &[User::Own] };
+        let users: &[User] = if is_root()? {
+            &[User::Mapped, User::Nobody]
+        } else {
+            &[User::Own]
+        };
         for folder in [home, elsewhere] {
             for &user in users {
-                let place = Self { folder: folder.clone(), user };
+                let place = Self {
+                    folder: folder.clone(),
+                    user,
+                };
                 if place.is_usable() {
                     return Ok(place);
                 }
@@ -72,7 +79,11 @@ impl Place {
 
     /// Makes a folder that the servers' user owns.
     pub(crate) fn make(&self, folder: &Path) -> Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .with_context(|| format!("{} cannot be made", folder.display()))?;
         self.hand_over(folder)
     }
 
@@ -103,8 +114,11 @@ impl Place {
     }
 
     fn is_usable(&self) -> bool {
+        // In `/var/tmp` a stranger could have been first.
+        let strange = fs::symlink_metadata(&self.folder).is_ok_and(|found| !found.is_dir() || !is_ours(found.uid()));
         let probe = self.folder.join("probe");
-        if self.make(&probe).is_err() {
+        let folders = [&self.folder, &probe];
+        if strange || !folders.into_iter().all(|folder| self.make(folder).is_ok()) {
             return false;
         }
         let mut touch = self.command("touch");
@@ -112,6 +126,10 @@ impl Place {
         fs::remove_dir_all(&probe).ok();
         usable
     }
+}
+
+fn is_ours(owner: u32) -> bool {
+    owner == NOBODY || fs::metadata("/proc/self").is_ok_and(|own| own.uid() == owner)
 }
 
 /// Writes a file that only its owner may read.

@@ -1,0 +1,148 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{commands, exit, run};
+
+/// Registers fiscal receipts (54-FZ) with ATOL Online exactly once: from `RabbitMQ` to the tax document.
+#[derive(Debug, Parser)]
+#[command(name = "kassa", version, about, after_help = exit::CODES)]
+pub(crate) struct Cli {
+    /// The configuration; else `KASSA_CONFIG`, else /etc/kassa/kassa.toml.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run one or several roles until SIGTERM.
+    Run(RunArgs),
+    /// Bring the database's schema up to date.
+    Migrate,
+    /// Check the configuration and print what is in force, with the source of every value.
+    CheckConfig(CheckArgs),
+    /// Accept a sale from a file.
+    Sell(FileArgs),
+    /// Accept a refund from a file.
+    Refund(FileArgs),
+    /// List transactions, newest first.
+    List(ListArgs),
+    /// Show one transaction with its history.
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Which roles this process has.
+    #[arg(required = true)]
+    pub(crate) roles: Vec<Role>,
+}
+
+/// What a process does. Each may run in any number of processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Accepts requests, sends receipts, claims due rows.
+    Sender,
+    /// Polls vendors, publishes events, drains the broker's dead letters.
+    Poller,
+    /// Everything, for a small shop.
+    All,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Print the commented defaults instead.
+    #[arg(long)]
+    pub(crate) defaults: bool,
+    /// Do not ask the database which accounts are still needed.
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FileArgs {
+    /// A request as a shop would publish it (receipt.request.v1, with "store"); `-` for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only this store.
+    #[arg(long)]
+    pub(crate) store: Option<receipt::StoreCode>,
+    /// Only this state.
+    #[arg(long)]
+    pub(crate) state: Option<receipt::StateName>,
+    /// Only this document number.
+    #[arg(long)]
+    pub(crate) document: Option<receipt::DocumentNumber>,
+    /// Only transactions before this id: the next page.
+    #[arg(long, value_name = "ID")]
+    pub(crate) before: Option<uuid::Uuid>,
+    /// At most so many.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+    pub(crate) limit: i64,
+    /// How to print the list.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// Our id, the vendor's uuid, the external id or the document's number.
+    pub(crate) id: String,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+/// For people or for machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Output {
+    /// A table on a terminal, otherwise columns separated by tabs.
+    #[default]
+    Auto,
+    /// A table.
+    Table,
+    /// Columns separated by tabs, one line each, without a heading.
+    Plain,
+    /// JSON.
+    Json,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever stopped it, for the user.
+pub(crate) async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
+    let config = cli.config;
+    match cli.command {
+        Command::Run(args) => run::run(config, &args.roles).await,
+        Command::Migrate => commands::migrate::run(config).await,
+        Command::CheckConfig(args) => commands::check_config::run(config, &args).await,
+        Command::Sell(args) => commands::submit::run(config, receipt::Operation::Sell, &args).await,
+        Command::Refund(args) => commands::submit::run(config, receipt::Operation::Refund, &args).await,
+        Command::List(args) => commands::list::run(config, args).await,
+        Command::Show(args) => commands::show::run(config, &args).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,20 @@
+//! One file per command.
+
+pub(crate) mod check_config;
+pub(crate) mod list;
+pub(crate) mod migrate;
+pub(crate) mod show;
+pub(crate) mod submit;
+
+use std::path::PathBuf;
+
+use ledger::Ledger;
+
+use crate::config::{self, Config};
+
+/// The configuration and the ledger, for a command that reads or writes the table.
+fn open(file: Option<PathBuf>) -> anyhow::Result<(Config, Ledger)> {
+    let config = config::load(file)?.value;
+    let ledger = Ledger::open(&config.database, "command")?;
+    Ok((config, ledger))
+}

@@ -1,0 +1,114 @@
+//! `kassa show`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use ledger::{AttemptRow, TransactionDetails};
+
+use super::list;
+use crate::cli::{Output, ShowArgs};
+use crate::exit::{self, Failure};
+use crate::output;
+
+pub(crate) async fn run(file: Option<PathBuf>, args: &ShowArgs) -> anyhow::Result<ExitCode> {
+    let (_, ledger) = super::open(file)?;
+    let mut found = ledger.find(&args.id).await.map_err(|error| exit::ledger(&error))?;
+    let only = match found.len() {
+        0 => {
+            let what = format!("nothing has the id, uuid, external id or document number {:?}", args.id);
+            return Err(Failure::NotFound(what).into());
+        }
+        1 => found.remove(0),
+        // A document may have a sale and a refund, in several stores: the person chooses by id.
+        _ => {
+            output::print(
+                args.output,
+                &list::HEADINGS,
+                found.iter().map(list::cells).collect(),
+                &found,
+            )?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let details = ledger.details(only).await.map_err(|error| exit::ledger(&error))?;
+    if args.output != Output::Json {
+        print_head(&details)?;
+    }
+    let headings = [
+        "NO",
+        "KIND",
+        "STARTED",
+        "MS",
+        "RESULT",
+        "HTTP",
+        "CODE",
+        "CAUSE AND CURE",
+    ];
+    output::print(
+        args.output,
+        &headings,
+        details.attempts.iter().map(attempt).collect(),
+        &details,
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_head(details: &TransactionDetails) -> anyhow::Result<()> {
+    use std::io::Write;
+
+    let row = &details.transaction;
+    let mut facts = vec![
+        ("id", row.id.to_string()),
+        (
+            "document",
+            format!("{} {} of store {}", row.operation, row.document_number, row.store),
+        ),
+        ("order", row.order_number.clone().unwrap_or_default()),
+        ("total", output::roubles(row.total_kopecks)),
+        (
+            "state",
+            row.failure
+                .as_ref()
+                .map_or_else(|| row.state.clone(), |why| format!("{}: {why}", row.state)),
+        ),
+        ("due", row.due_at.map(|due| due.to_string()).unwrap_or_default()),
+        ("external id", row.external_id.clone()),
+        ("vendor uuid", row.vendor_uuid.clone().unwrap_or_default()),
+        ("accepted", row.accepted_at.to_string()),
+    ];
+    if let Some(fiscal) = &row.fiscal {
+        facts.push((
+            "fiscal",
+            format!("FN {} FD {} FPD {}", fiscal.fn_number, fiscal.fd, fiscal.fpd),
+        ));
+        facts.push(("registered", fiscal.registered_at.to_string()));
+        facts.push(("receipt", fiscal.ofd_url.clone().unwrap_or_default()));
+    }
+    let mut stdout = std::io::stdout().lock();
+    for (name, fact) in facts.iter().filter(|(_, fact)| !fact.is_empty()) {
+        writeln!(stdout, "{name:<12} {fact}")?;
+    }
+    writeln!(stdout)?;
+    Ok(())
+}
+
+fn attempt(row: &AttemptRow) -> Vec<String> {
+    let code = match (&row.error_type, &row.code) {
+        (Some(kind), Some(code)) => format!("{kind} {code}"),
+        (None, _) | (_, None) => String::new(),
+    };
+    let why = match (&row.cause_en, &row.cure_en) {
+        (Some(cause), Some(cure)) => format!("{cause} {cure}"),
+        (None, _) | (_, None) => String::new(),
+    };
+    vec![
+        row.number.to_string(),
+        row.kind.clone(),
+        row.started_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        row.duration_ms.map(|ms| ms.to_string()).unwrap_or_default(),
+        row.class.clone().unwrap_or_else(|| "not finished".to_owned()),
+        row.http_status.map(|status| status.to_string()).unwrap_or_default(),
+        code,
+        why,
+    ]
+}

@@ -1,0 +1,106 @@
+//! `kassa sell --file` and `kassa refund --file`.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use producer::{AcceptError, Accepted, Newness, Producer};
+use queue::{Broker, Pointers, Status};
+use receipt::Operation;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::FileArgs;
+use crate::exit::{self, Failure};
+use crate::output;
+
+/// How long the command waits for the broker; without it the table wakes the sender a few seconds later.
+const BROKER_PATIENCE: Duration = Duration::from_secs(2);
+
+pub(crate) async fn run(file: Option<PathBuf>, operation: Operation, args: &FileArgs) -> anyhow::Result<ExitCode> {
+    let body = read(&args.file)?;
+    expect_operation(&body, operation)?;
+    let (config, ledger) = super::open(file)?;
+    config.check()?;
+
+    let stop = CancellationToken::new();
+    let broker = Broker::start(config.broker.clone(), config.topology(), stop.clone())?;
+    let pointers_stop = CancellationToken::new();
+    let pointers = Pointers::start(broker.publisher(), pointers_stop.clone());
+    let mut status = broker.status();
+    let connected = status.wait_for(|status| matches!(status, Status::Connected));
+    let broker_answers = tokio::time::timeout(BROKER_PATIENCE, connected).await.is_ok();
+
+    let producer = Producer::new(ledger.clone(), config.directory(), pointers.clone());
+    let accepted = producer.accept(&body).await;
+    pointers_stop.cancel();
+    if broker_answers {
+        pointers.drained().await;
+    }
+    stop.cancel();
+    ledger.close().await;
+    match accepted {
+        Ok(accepted) => tell(args, &accepted),
+        Err(AcceptError::NotAccepted(why)) => {
+            let faults: Vec<String> = why.faults().iter().map(|fault| format!("\n  {fault}")).collect();
+            Err(Failure::Usage(format!("{}{}", why.detail().en, faults.concat())).into())
+        }
+        Err(refused @ (AcceptError::Conflict { .. } | AcceptError::KeyTaken)) => {
+            Err(Failure::Refused(refused.to_string()).into())
+        }
+        Err(AcceptError::Ledger(error)) => Err(exit::ledger(&error)),
+    }
+}
+
+fn tell(args: &FileArgs, accepted: &Accepted) -> anyhow::Result<ExitCode> {
+    let id = accepted.id.to_string();
+    let word = match accepted.newness {
+        Newness::New => "accepted",
+        Newness::Known => "was accepted before",
+    };
+    let json = json!({
+        "id": id,
+        "external_id": accepted.external_id,
+        "state": accepted.state,
+        "new": accepted.newness == Newness::New,
+    });
+    let row = vec![
+        id.clone(),
+        accepted.external_id.to_string(),
+        accepted.state.to_string(),
+        word.to_owned(),
+    ];
+    output::print(args.output, &["ID", "EXTERNAL ID", "STATE", ""], vec![row], &json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    if path.as_os_str() == "-" {
+        let mut body = Vec::new();
+        std::io::stdin()
+            .lock()
+            .read_to_end(&mut body)
+            .context("standard input cannot be read")?;
+        return Ok(body);
+    }
+    std::fs::read(path).map_err(|error| Failure::Usage(format!("{} cannot be read: {error}", path.display())).into())
+}
+
+/// A file with a refund is not accepted by `kassa sell`, nor the other way round. What is no request at all is judged
+/// by the producer.
+fn expect_operation(body: &[u8], operation: Operation) -> anyhow::Result<()> {
+    let given = serde_json::from_slice::<serde_json::Value>(body).ok();
+    match given
+        .as_ref()
+        .and_then(|request| request.get("operation"))
+        .and_then(serde_json::Value::as_str)
+    {
+        Some(given) if given != operation.name() => Err(Failure::Usage(format!(
+            "the file's operation is {given:?}; use kassa {given}, or correct the file"
+        ))
+        .into()),
+        Some(_) | None => Ok(()),
+    }
+}

@@ -1,0 +1,206 @@
+//! `kassa run`: puts the loops of the named roles together and takes them apart again.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use ledger::Ledger;
+use poller::Poller;
+use queue::{Broker, Pointers, Status};
+use sender::Sender;
+use service::health::{Check, Health};
+use service::supervise::Supervisor;
+use tokio_util::sync::CancellationToken;
+use vendors::Registry;
+
+use crate::cli::Role;
+use crate::config::{self, Config};
+
+/// How often the database is asked for a sign of life.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+/// What the loops get beyond their own drain before they are cut off.
+const BEYOND_DRAIN: Duration = Duration::from_secs(5);
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the configuration cannot work or the health listener cannot be opened; a lost database or broker is no reason.
+pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result<ExitCode> {
+    let config = config::load(file)?.value;
+    service::telemetry::init(&config.log)?;
+    config.check()?;
+    let stop = service::stop::signals().context("signals cannot be received")?;
+    let worker = worker_name();
+    tracing::info!(worker, version = env!("CARGO_PKG_VERSION"), "kassa starts as {roles:?}");
+
+    let ledger = Ledger::open(&config.database, &worker)?;
+    // The broker outlives the loops: what they finish during the drain is still acknowledged and published.
+    let broker_stop = CancellationToken::new();
+    let broker = Broker::start(config.broker.clone(), config.topology(), broker_stop.clone())?;
+    let pointers_stop = CancellationToken::new();
+    let pointers = Pointers::start(broker.publisher(), pointers_stop.clone());
+    let registry = Arc::new(Registry::build(&config.accounts, config.calls)?);
+
+    let health = Health::default();
+    let mut supervisor = Supervisor::new(health.clone(), stop.clone());
+    watch_database(&mut supervisor, &ledger, health.check("database"), &stop);
+    watch_broker(&mut supervisor, &broker, health.check("broker"), &stop);
+    let sender = wants(roles, Role::Sender).then(|| {
+        let parts = (
+            ledger.clone(),
+            broker.clone(),
+            pointers.clone(),
+            config.directory(),
+            Arc::clone(&registry),
+        );
+        let sender = Sender::new(
+            config.sender.clone(),
+            parts.0,
+            parts.1,
+            parts.2,
+            parts.3,
+            parts.4,
+            stop.clone(),
+        );
+        spawn_sender(&mut supervisor, &sender);
+        sender
+    });
+    let poller = wants(roles, Role::Poller).then(|| {
+        let parts = (
+            ledger.clone(),
+            broker.clone(),
+            pointers.clone(),
+            config.directory(),
+            Arc::clone(&registry),
+        );
+        let poller = Poller::new(
+            config.poller.clone(),
+            parts.0,
+            parts.1,
+            parts.2,
+            parts.3,
+            parts.4,
+            stop.clone(),
+        );
+        spawn_poller(&mut supervisor, &poller);
+        poller
+    });
+    let listening = service::health::serve(config.health.listen, health, stop.clone()).await?;
+    tracing::info!(address = %listening.address(), "ready to answer /healthz and /readyz");
+
+    let limit = longest_drain(&config) + BEYOND_DRAIN;
+    if let Err(unfinished) = supervisor.join(limit).await {
+        tracing::warn!("{unfinished}");
+    }
+    let mut left = 0;
+    if let Some(sender) = sender {
+        left += sender.drained().await;
+    }
+    if let Some(poller) = poller {
+        left += poller.drained().await;
+    }
+    pointers_stop.cancel();
+    pointers.drained().await;
+    broker_stop.cancel();
+    broker.stopped().await;
+    ledger.close().await;
+    tracing::info!(left, "kassa has stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn wants(roles: &[Role], role: Role) -> bool {
+    roles.iter().any(|&named| named == role || named == Role::All)
+}
+
+fn longest_drain(config: &Config) -> Duration {
+    config.sender.drain.max(config.poller.drain)
+}
+
+/// Who made an attempt, for people who read the table: the machine and the process.
+fn worker_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "unknown".to_owned());
+    format!("{}-{}", host.trim(), std::process::id())
+}
+
+fn spawn_sender(supervisor: &mut Supervisor, sender: &Sender) {
+    let accepting = sender.clone();
+    supervisor.spawn("accept", move || {
+        let sender = accepting.clone();
+        async move { sender.accept().await }
+    });
+    let sweeping = sender.clone();
+    supervisor.spawn("sweep", move || {
+        let sender = sweeping.clone();
+        async move { sender.sweep().await }
+    });
+    for queue in sender.pointer_queues() {
+        let following = sender.clone();
+        supervisor.spawn(format!("follow {queue:?}"), move || {
+            let (sender, queue) = (following.clone(), queue.clone());
+            async move { sender.follow(queue).await }
+        });
+    }
+}
+
+fn spawn_poller(supervisor: &mut Supervisor, poller: &Poller) {
+    let polling = poller.clone();
+    supervisor.spawn("poll", move || {
+        let poller = polling.clone();
+        async move { poller.poll().await }
+    });
+    let relaying = poller.clone();
+    supervisor.spawn("relay", move || {
+        let poller = relaying.clone();
+        async move { poller.relay().await }
+    });
+    let draining = poller.clone();
+    supervisor.spawn("drain", move || {
+        let poller = draining.clone();
+        async move { poller.drain_dead().await }
+    });
+}
+
+fn watch_database(supervisor: &mut Supervisor, ledger: &Ledger, check: Check, stop: &CancellationToken) {
+    let (ledger, check, stop) = (ledger.clone(), Arc::new(check), stop.clone());
+    supervisor.spawn("watch the database", move || {
+        let (ledger, check, stop) = (ledger.clone(), Arc::clone(&check), stop.clone());
+        async move {
+            let mut ticks = tokio::time::interval(PROBE_INTERVAL);
+            while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+                match ledger.probe().await {
+                    Ok(probe) if probe.commits_are_durable() => check.ok(),
+                    Ok(probe) => check.warn(format!(
+                        "synchronous_commit is {}: an accepted receipt may be lost in a crash; set it to on",
+                        probe.synchronous_commit
+                    )),
+                    Err(error) => check.fail(service::error::chain(&error)),
+                }
+            }
+            Ok(())
+        }
+    });
+}
+
+fn watch_broker(supervisor: &mut Supervisor, broker: &Broker, check: Check, stop: &CancellationToken) {
+    let (broker, check, stop) = (broker.clone(), Arc::new(check), stop.clone());
+    supervisor.spawn("watch the broker", move || {
+        let (broker, check, stop) = (broker.clone(), Arc::clone(&check), stop.clone());
+        async move {
+            let mut status = broker.status();
+            loop {
+                match &*status.borrow_and_update() {
+                    Status::Connected => check.ok(),
+                    Status::Blocked { reason, .. } => check.warn(format!("the broker takes nothing: {reason}")),
+                    Status::Reconnecting { error, .. } => check.fail(format!("not connected: {error}")),
+                    Status::Stopped => check.fail("stopped"),
+                }
+                match stop.run_until_cancelled(status.changed()).await {
+                    Some(Ok(())) => {}
+                    Some(Err(_)) | None => return Ok(()),
+                }
+            }
+        }
+    });
+}

@@ -1,0 +1,50 @@
+//! A lost database is an ordinary state: what must be written is written when it is back.
+
+use std::error::Error;
+use std::future::Future;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::LedgerError;
+
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Repeats a statement until the database takes or refuses it, or until `give_up` is cancelled. `what` names in the
+/// log what is being written.
+///
+/// Only statements that may be repeated come here, because an outage hides whether the last one took effect. While it
+/// lasts the caller holds its delivery and its slot, so a process without a database soon stops taking work.
+///
+/// # Errors
+/// What the database refused; the outage itself when `give_up` was cancelled during it.
+pub async fn until_taken<T, F, Fut>(
+    give_up: &CancellationToken,
+    what: &'static str,
+    mut statement: F,
+) -> Result<T, LedgerError>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, LedgerError>>,
+{
+    let mut waits = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(200))
+        .with_max_delay(LONGEST_WAIT)
+        .with_jitter()
+        .without_max_times()
+        .build();
+    loop {
+        match statement().await {
+            Err(error) if error.is_outage() => {
+                let cause = error.source().map(ToString::to_string).unwrap_or_default();
+                tracing::warn!(error = %error, cause, "{what}: not taken, to be repeated");
+                let wait = waits.next().unwrap_or(LONGEST_WAIT);
+                if give_up.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+                    return Err(error);
+                }
+            }
+            settled => return settled,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Asking: claim what is due, ask, decide, record.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger::{Evidence, LedgerError, PollRecord, PollVerdict, Polled, Quota, Recorded, until_taken};
+use receipt::RetryPolicy;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument;
+
+use crate::decide::decide;
+use crate::poller::Context;
+
+/// What a poll's claim must leave beyond the call itself.
+const RECORDING: Duration = Duration::from_secs(5);
+
+/// Claims what is due into the free slots and starts asking. Returns how many.
+pub(crate) async fn step(context: &Arc<Context>) -> Result<usize, LedgerError> {
+    let mut slots = std::collections::BTreeMap::new();
+    for (account, places) in &context.slots {
+        let taken: Vec<OwnedSemaphorePermit> =
+            std::iter::from_fn(|| Arc::clone(places).try_acquire_owned().ok()).collect();
+        if !taken.is_empty() {
+            slots.insert(account.clone(), taken);
+        }
+    }
+    let quotas: Vec<Quota> = slots
+        .iter()
+        .map(|(account, taken)| Quota {
+            account: account.clone(),
+            slots: u32::try_from(taken.len()).unwrap_or(u32::MAX),
+        })
+        .collect();
+    if quotas.is_empty() {
+        return Ok(0);
+    }
+    let due = context
+        .ledger
+        .claim_polls(&quotas, context.registry.longest_call() + RECORDING)
+        .await?;
+    let count = due.len();
+    for polled in due {
+        let slot = slots.get_mut(&polled.account).and_then(Vec::pop);
+        let span =
+            tracing::info_span!("poll", transaction.id = %polled.subject.transaction_id, poll.number = polled.polls);
+        context
+            .questions
+            .spawn(ask(Arc::clone(context), polled, slot).instrument(span));
+    }
+    Ok(count)
+}
+
+async fn ask(context: Arc<Context>, polled: Polled, slot: Option<OwnedSemaphorePermit>) {
+    let vendor = context.registry.get(&polled.account);
+    let Some(follower) = vendor.as_deref().and_then(vendors::Vendor::follower) else {
+        tracing::error!(
+            "{} has an account that cannot be asked; it is asked again later",
+            polled.external_id
+        );
+        return;
+    };
+    let reply = follower.follow(&polled.vendor_uuid).await;
+    drop(slot);
+    let store = context.directory.stores.get(&polled.subject.store);
+    // No quiet time: a registration whose fate is known may be followed by the next one at once.
+    let policy = store.map_or_else(RetryPolicy::default, |store| store.retry_policy(Duration::ZERO));
+    let decided = decide(reply.outcome, &polled, store, &policy, &context.registers);
+    tell(
+        &polled,
+        &decided.verdict,
+        decided.refusal.as_deref(),
+        reply.exchange.duration,
+    );
+    let record = PollRecord {
+        polled,
+        evidence: Evidence {
+            request: reply.exchange.request,
+            http_status: reply.exchange.http_status,
+            answer: reply.exchange.answer,
+            duration: reply.exchange.duration,
+        },
+        refusal: decided.refusal,
+        verdict: decided.verdict,
+    };
+    match until_taken(&context.abort, "a poll", || context.ledger.record_poll(record.clone())).await {
+        Ok(Recorded::Applied | Recorded::Fenced | Recorded::Already) => {}
+        Err(error) => {
+            let error = service::error::chain(&error);
+            tracing::error!(error, "the answer is not recorded; it is asked for again");
+        }
+    }
+}
+
+fn tell(polled: &Polled, verdict: &PollVerdict, refusal: Option<&receipt::Refusal>, duration: Duration) {
+    let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let external_id = &polled.external_id;
+    let cause = refusal.map_or("no news", |refusal| refusal.cause.en.as_str());
+    match verdict {
+        PollVerdict::Again(wait) => {
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            tracing::debug!(%external_id, duration_ms, wait_ms, "{external_id} still waits: {cause}");
+        }
+        PollVerdict::Done(fiscal) => {
+            tracing::info!(%external_id, duration_ms, fd = fiscal.fd, "{external_id} is registered");
+        }
+        PollVerdict::Rekey { next, .. } => {
+            tracing::warn!(%external_id, duration_ms, "{external_id} is dead, {next} follows: {cause}");
+        }
+        PollVerdict::Failed(_) | PollVerdict::Unknown => {
+            tracing::error!(%external_id, duration_ms, "{external_id} needs a person: {cause}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The role: which loops it has, and how they stop.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use ledger::{Ledger, LedgerError};
+use queue::{Broker, Pointers, Publisher, Queue};
+use receipt::AccountName;
+use receipt::intake::{Directory, moscow};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use vendors::Registry;
+
+use crate::config::Config;
+use crate::drain::Drain;
+use crate::{ask, relay};
+
+/// What every loop of a poller shares.
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) ledger: Ledger,
+    pub(crate) publisher: Publisher,
+    pub(crate) pointers: Pointers,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) slots: BTreeMap<AccountName, Arc<Semaphore>>,
+    /// The time zone in which registers stamp their documents.
+    pub(crate) registers: TimeZone,
+    pub(crate) questions: TaskTracker,
+    /// No new work.
+    pub(crate) stop: CancellationToken,
+    /// No more waiting for a lost database either: the drain is over.
+    pub(crate) abort: CancellationToken,
+}
+
+/// Follows what waits: polls, the event relay, the drain of the broker's dead letters.
+#[derive(Clone)]
+pub struct Poller {
+    context: Arc<Context>,
+    broker: Broker,
+}
+
+impl Poller {
+    /// A poller that stops taking work when `stop` is cancelled.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        ledger: Ledger,
+        broker: Broker,
+        pointers: Pointers,
+        directory: Arc<Directory>,
+        registry: Arc<Registry>,
+        stop: CancellationToken,
+    ) -> Self {
+        let places = usize::try_from(config.slots)
+            .unwrap_or(Semaphore::MAX_PERMITS)
+            .min(Semaphore::MAX_PERMITS);
+        let slots = registry
+            .accounts()
+            .filter(|account| registry.get(account).is_some_and(|vendor| vendor.follower().is_some()))
+            .map(|account| (account.clone(), Arc::new(Semaphore::new(places))))
+            .collect();
+        let context = Context {
+            config,
+            ledger,
+            publisher: broker.publisher(),
+            pointers,
+            directory,
+            registry,
+            slots,
+            registers: moscow(),
+            questions: TaskTracker::new(),
+            stop,
+            abort: CancellationToken::new(),
+        };
+        Self {
+            context: Arc::new(context),
+            broker,
+        }
+    }
+
+    /// The loop that asks vendors about what waits.
+    ///
+    /// # Errors
+    /// When the database cannot be asked; the loop may be started again.
+    pub async fn poll(&self) -> anyhow::Result<()> {
+        let context = &self.context;
+        let mut ticks = tokio::time::interval(context.config.interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while context.stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            while self.poll_once().await? > 0 && !context.stop.is_cancelled() {}
+        }
+        Ok(())
+    }
+
+    /// One step: claims the polls that are due and have a free slot, and starts asking. Returns how many.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn poll_once(&self) -> Result<usize, LedgerError> {
+        ask::step(&self.context).await
+    }
+
+    /// The loop that publishes events.
+    ///
+    /// # Errors
+    /// When the database cannot be asked; the loop may be started again.
+    pub async fn relay(&self) -> anyhow::Result<()> {
+        let context = &self.context;
+        while !context.stop.is_cancelled() {
+            if self.relay_once().await? == 0 {
+                context
+                    .stop
+                    .run_until_cancelled(tokio::time::sleep(context.config.relay_interval))
+                    .await;
+            }
+        }
+        Ok(())
+    }
+
+    /// One step of the relay. Returns how many events the broker confirmed.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn relay_once(&self) -> Result<usize, LedgerError> {
+        relay::step(&self.context).await
+    }
+
+    /// The loop that empties the queue of the broker's own dead letters.
+    ///
+    /// # Errors
+    /// When the loop cannot go on; it may be started again.
+    pub async fn drain_dead(&self) -> anyhow::Result<()> {
+        let context = &self.context;
+        let handler = Arc::new(Drain {
+            context: Arc::clone(context),
+        });
+        self.broker
+            .consume(
+                Queue::Dead,
+                context.config.dead_prefetch,
+                handler,
+                context.stop.clone(),
+                context.config.drain,
+            )
+            .await;
+        Ok(())
+    }
+
+    /// Waits, after the stop, for the questions that are under way, at most for the configured drain. Returns how many
+    /// were left; they are asked again by somebody.
+    pub async fn drained(&self) -> usize {
+        let context = &self.context;
+        context.questions.close();
+        if tokio::time::timeout(context.config.drain, context.questions.wait())
+            .await
+            .is_err()
+        {
+            context.abort.cancel();
+            let _ = tokio::time::timeout(Duration::from_millis(500), context.questions.wait()).await;
+        }
+        context.questions.len()
+    }
+}

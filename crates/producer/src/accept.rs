@@ -1,0 +1,131 @@
+//! Accepting one receipt outside the broker: from a command, and later over HTTP.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use ledger::{Acceptance, First, Ledger, LedgerError, NewTransaction};
+use queue::{Pointer, Pointers};
+use receipt::intake::{Directory, NotAccepted, moscow};
+use receipt::{ExternalId, StateName, TransactionId};
+
+/// Accepts receipts for the configured stores.
+#[derive(Clone)]
+pub struct Producer {
+    ledger: Ledger,
+    directory: Arc<Directory>,
+    pointers: Pointers,
+    moscow: TimeZone,
+}
+
+/// An accepted receipt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// The transaction that holds it.
+    pub id: TransactionId,
+    /// Its key at the vendor.
+    pub external_id: ExternalId,
+    /// Where it stands.
+    pub state: StateName,
+    /// Whether this call made it.
+    pub newness: Newness,
+}
+
+/// Whether a receipt was accepted by this call or before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Newness {
+    /// By this call.
+    New,
+    /// By an earlier one with the same content.
+    Known,
+}
+
+/// Why a receipt was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// The request itself, or the configuration it needs.
+    #[error("the request was not accepted")]
+    NotAccepted(NotAccepted),
+    /// The document is known with another content.
+    #[error("the document was accepted before with another content, as transaction {id}, which is {state}")]
+    Conflict {
+        /// The transaction that holds the document.
+        id: TransactionId,
+        /// Where it stands.
+        state: StateName,
+    },
+    /// The key at the vendor belongs to another document.
+    #[error("the document's number differs from another document's in letter case only; change the number")]
+    KeyTaken,
+    /// The database.
+    #[error("the receipt could not be stored")]
+    Ledger(#[source] LedgerError),
+}
+
+impl Producer {
+    /// A producer over the ledger. `pointers` wake a sender at once; without a broker the table wakes it a little later.
+    #[must_use]
+    pub fn new(ledger: Ledger, directory: Arc<Directory>, pointers: Pointers) -> Self {
+        Self {
+            ledger,
+            directory,
+            pointers,
+            moscow: moscow(),
+        }
+    }
+
+    /// Accepts a request once. The receipt is registered when this has returned, whatever becomes of this process.
+    ///
+    /// # Errors
+    /// [`AcceptError`]; nothing was stored, but for an outage whose commit got no answer. Calling again is harmless.
+    pub async fn accept(&self, body: &[u8]) -> Result<Accepted, AcceptError> {
+        let today = Timestamp::now().to_zoned(self.moscow.clone()).date();
+        let prepared = self
+            .directory
+            .prepare(body, None, None, today)
+            .map_err(AcceptError::NotAccepted)?;
+        let (vendor, external_id) = (prepared.vendor.clone(), prepared.external_id.clone());
+        let new = NewTransaction {
+            subject: prepared.subject,
+            account: prepared.account,
+            vendor: prepared.vendor,
+            request_hash: prepared.request_hash,
+            receipt: prepared.receipt,
+            external_id: prepared.external_id,
+            first: First::Queue,
+        };
+        let accepted = |id, state, newness| Accepted {
+            id,
+            external_id: external_id.clone(),
+            state,
+            newness,
+        };
+        match self.ledger.accept(new).await {
+            Ok(Acceptance::Queued(id)) => {
+                self.pointers.send(
+                    &vendor,
+                    Pointer {
+                        transaction: id,
+                        fence: 0,
+                    },
+                    None,
+                );
+                Ok(accepted(id, StateName::Queued, Newness::New))
+            }
+            Ok(Acceptance::Claimed(claimed)) => Ok(accepted(
+                claimed.subject.transaction_id,
+                StateName::Sending,
+                Newness::New,
+            )),
+            Ok(Acceptance::Known { id, state, fence }) => {
+                if state == StateName::Queued {
+                    self.pointers.send(&vendor, Pointer { transaction: id, fence }, None);
+                }
+                Ok(accepted(id, state, Newness::Known))
+            }
+            Ok(Acceptance::Conflict { id, state }) => Err(AcceptError::Conflict { id, state }),
+            Err(LedgerError::ExternalIdTaken) => Err(AcceptError::KeyTaken),
+            Err(error) => Err(AcceptError::Ledger(error)),
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! One supervised connection.
+//!
+//! lapin can recover by itself, but what it replays is its own idea of the topology, and its recovery was still being
+//! mended in autumn 2026. Here a connection is made anew, with our topology declared first, until the stop.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use futures_util::StreamExt;
+use lapin::uri::AMQPUri;
+use lapin::{Channel, Connection, ConnectionProperties, Event};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::config::Config;
+use crate::error::{ConnectError, TopologyError, chain};
+use crate::status::{Board, Status};
+use crate::topology::Topology;
+use crate::transport;
+
+/// The shortest pause between two tries.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// The state of a connection is looked at this often, even when it reports nothing.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a clean goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// A handle to one supervised connection. The connection itself lives in the task that runs [`supervise`].
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    state: watch::Receiver<State>,
+}
+
+#[derive(Debug, Clone)]
+enum State {
+    Down,
+    Up(Arc<Live>),
+    Stopped,
+}
+
+/// A connection that is, or just was, up.
+#[derive(Debug)]
+pub(crate) struct Live {
+    connection: Connection,
+    limit: Duration,
+}
+
+/// What a supervisor needs to know.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) config: Config,
+    pub(crate) uri: AMQPUri,
+    pub(crate) topology: Arc<Topology>,
+    /// Shown in the broker's list of connections.
+    pub(crate) purpose: &'static str,
+    pub(crate) board: Arc<Board>,
+}
+
+impl Link {
+    /// The handle, and the loop that somebody has to run.
+    pub(crate) fn new(plan: Plan, stop: CancellationToken) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (sender, state) = watch::channel(State::Down);
+        (Self { state }, supervise(plan, sender, stop))
+    }
+
+    /// The connection, if there is one right now.
+    pub(crate) fn live(&self) -> Option<Arc<Live>> {
+        match &*self.state.borrow() {
+            State::Up(live) if live.connection.status().connected() => Some(live.clone()),
+            State::Up(_) | State::Down | State::Stopped => None,
+        }
+    }
+
+    /// Waits for a connection. `None`: the supervisor has stopped.
+    pub(crate) async fn up(&self) -> Option<Arc<Live>> {
+        let mut state = self.state.clone();
+        loop {
+            match &*state.borrow_and_update() {
+                State::Up(live) if live.connection.status().connected() => return Some(live.clone()),
+                State::Stopped => return None,
+                State::Up(_) | State::Down => {}
+            }
+            state.changed().await.ok()?;
+        }
+    }
+}
+
+impl Live {
+    /// A new channel. Bounded in time: a broker that hangs is a broker that is gone.
+    pub(crate) async fn channel(&self) -> Result<Channel, ConnectError> {
+        timeout(self.limit, self.connection.create_channel())
+            .await
+            .map_err(|_| ConnectError::Timeout(self.limit))?
+            .map_err(|error| ConnectError::Channel(Box::new(error)))
+    }
+
+    /// Declares the topology on a channel of its own.
+    pub(crate) async fn apply(&self, topology: &Topology) -> Result<(), ConnectError> {
+        let channel = self.channel().await?;
+        timeout(self.limit, topology.apply(&channel))
+            .await
+            .map_err(|_| ConnectError::Timeout(self.limit))??;
+        say_goodbye(&channel).await;
+        Ok(())
+    }
+}
+
+/// Closes a channel. Whether that works is nobody's concern: it is gone either way.
+pub(crate) async fn say_goodbye(channel: &Channel) {
+    let _ = timeout(GOODBYE, channel.close(200, "OK".into())).await;
+}
+
+/// Pauses that grow from 0.2 s to `longest`, each with up to as much again by chance, without an end.
+pub(crate) fn pauses(longest: Duration) -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(FIRST_PAUSE)
+        .with_max_delay(longest.max(FIRST_PAUSE))
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+async fn supervise(plan: Plan, sender: watch::Sender<State>, stop: CancellationToken) {
+    let mut since = Instant::now();
+    let mut error = String::new();
+    let place = plan.board.place(Status::Reconnecting {
+        since,
+        error: error.clone(),
+    });
+    while !stop.is_cancelled() {
+        let Some(live) = connect_at_last(&plan, place, since, &mut error, &stop).await else {
+            break;
+        };
+        info!(purpose = plan.purpose, "connected to the broker");
+        sender.send_replace(State::Up(live.clone()));
+        plan.board.set(place, Status::Connected);
+
+        error = watch_over(&plan, place, &live.connection, &stop).await;
+        sender.send_replace(if stop.is_cancelled() {
+            State::Stopped
+        } else {
+            State::Down
+        });
+        since = Instant::now();
+        if stop.is_cancelled() {
+            // Quietly: a consumer that outlived its stop gets its deliveries back to the queue by this.
+            let _ = timeout(GOODBYE, live.connection.close(200, "OK".into())).await;
+        } else {
+            warn!(
+                purpose = plan.purpose,
+                error, "the connection to the broker is lost; reconnecting"
+            );
+            plan.board.set(
+                place,
+                Status::Reconnecting {
+                    since,
+                    error: error.clone(),
+                },
+            );
+        }
+    }
+    sender.send_replace(State::Stopped);
+    plan.board.set(place, Status::Stopped);
+}
+
+async fn connect_at_last(
+    plan: &Plan,
+    place: usize,
+    since: Instant,
+    error: &mut String,
+    stop: &CancellationToken,
+) -> Option<Arc<Live>> {
+    let mut pauses = pauses(plan.config.reconnect_pause);
+    loop {
+        let tried = tokio::select! {
+            biased;
+            () = stop.cancelled() => return None,
+            tried = connect(plan) => tried,
+        };
+        let failed = match tried {
+            Ok(live) => return Some(Arc::new(live)),
+            Err(failed) => failed,
+        };
+        *error = chain(&failed);
+        if let ConnectError::Topology(TopologyError::Mismatch { .. }) = failed {
+            error!(
+                purpose = plan.purpose,
+                error, "the broker has another topology; a person must repair it"
+            );
+        } else {
+            warn!(
+                purpose = plan.purpose,
+                error, "no connection to the broker; trying again"
+            );
+        }
+        plan.board.set(
+            place,
+            Status::Reconnecting {
+                since,
+                error: error.clone(),
+            },
+        );
+        let pause = pauses.next().unwrap_or(plan.config.reconnect_pause);
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return None,
+            () = sleep(pause) => {}
+        }
+    }
+}
+
+async fn connect(plan: &Plan) -> Result<Live, ConnectError> {
+    let limit = plan.config.connect_timeout;
+    let name = format!(
+        "{} {} (process {})",
+        plan.config.prefix,
+        plan.purpose,
+        std::process::id()
+    );
+    let properties = ConnectionProperties::default()
+        .with_connection_name(name.into())
+        .with_client_property("product".into(), "kassa".into())
+        .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into());
+    // Boxed: the future is large, and this runs seldom.
+    let connecting = Box::pin(transport::connect(plan.uri.clone(), properties));
+    let connection = timeout(limit, connecting)
+        .await
+        .map_err(|_| ConnectError::Timeout(limit))?
+        .map_err(|error| ConnectError::Connect(Box::new(error)))?;
+    let live = Live { connection, limit };
+    // A restarted broker takes connections about a second before its quorum queues work, and answers declarations with a
+    // connection error (541) until then. That is one more failed try.
+    live.apply(&plan.topology).await?;
+    Ok(live)
+}
+
+/// Returns when the connection is no more, or at the stop, with what was heard last.
+async fn watch_over(plan: &Plan, place: usize, connection: &Connection, stop: &CancellationToken) -> String {
+    let mut events = std::pin::pin!(connection.events_listener());
+    let mut look = tokio::time::interval(LOOK);
+    let mut heard = String::from("the connection was closed");
+    while connection.status().connected() {
+        let event = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            event = events.next() => event,
+            _ = look.tick() => None,
+        };
+        match event {
+            // Errors of single channels are told here too; the loop's condition knows the difference.
+            Some(Event::Error(error)) => heard = chain(&error),
+            Some(Event::ConnectionBlocked(reason)) => {
+                warn!(
+                    purpose = plan.purpose,
+                    reason, "the broker blocks publishing until it has memory or disk again"
+                );
+                let since = Instant::now();
+                plan.board.set(place, Status::Blocked { since, reason });
+            }
+            Some(Event::ConnectionUnblocked) => {
+                info!(purpose = plan.purpose, "the broker takes messages again");
+                plan.board.set(place, Status::Connected);
+            }
+            Some(_) | None => {}
+        }
+    }
+    heard
+}

@@ -1,0 +1,8 @@
+//! The crate against a real RabbitMQ.
+
+mod consuming;
+mod harness;
+mod outages;
+mod proxy;
+mod publishing;
+mod strangers;

@@ -1,0 +1,221 @@
+//! One attempt: render, call, decide, record. No database transaction is open while the vendor thinks.
+//!
+//! A crash between any two lines is answered by the table: before the call the claim ends with its lease and leaves a
+//! doubt; after the call the repetition goes out under the same id with the same bytes, and the vendor answers with
+//! what it has.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use ledger::{Claimed, Evidence, Outcome, Recorded, until_taken};
+use queue::Pointer;
+use receipt::{Refusal, RetryClass, RetryPolicy, Text};
+use tracing::Instrument;
+use vendors::{Call, Rendering, Reply, Vendor};
+
+use crate::config::RECORDING;
+use crate::decide::{Decided, decide};
+use crate::sender::Context;
+use crate::slots::Slot;
+
+/// Makes the attempt that `claimed` stands for. `claimed_at` was taken before the claim was asked for.
+pub(crate) async fn attempt(context: Arc<Context>, claimed: Box<Claimed>, slot: Option<Slot>, claimed_at: Instant) {
+    let span = tracing::info_span!(
+        "send",
+        transaction.id = %claimed.subject.transaction_id,
+        vendor.name = %claimed.vendor,
+        attempt.number = claimed.attempt,
+    );
+    // A panic is this receipt's failure only: its lease ends, it is tried again, and after the third time in a row a
+    // person is asked.
+    let attempt = AssertUnwindSafe(run(&context, *claimed, claimed_at)).catch_unwind();
+    if attempt.instrument(span.clone()).await.is_err() {
+        span.in_scope(|| tracing::error!("the attempt panicked; its claim ends with its lease"));
+    }
+    drop(slot);
+}
+
+async fn run(context: &Context, claimed: Claimed, claimed_at: Instant) {
+    let Some(vendor) = context.registry.get(&claimed.account) else {
+        let reply = not_called(account_missing(&claimed));
+        return record(context, claimed, reply).await;
+    };
+    let wire_body = match wire_body(context, &claimed, vendor.as_ref()).await {
+        Ok(Some(wire_body)) => wire_body,
+        // The database is away and we are stopping: nothing was sent, and the lease says when it may be.
+        Ok(None) => return,
+        Err(refusal) => return record(context, claimed, not_called(refusal)).await,
+    };
+    let too_late = claimed_at
+        .elapsed()
+        .saturating_add(vendor.longest_call())
+        .saturating_add(RECORDING)
+        > context.config.lease;
+    if too_late || context.stop.is_cancelled() {
+        return give_back(context, &claimed).await;
+    }
+    let call = Call {
+        operation: claimed.subject.operation,
+        external_id: &claimed.external_id,
+        wire_body: &wire_body,
+    };
+    let reply = vendor.register(&call).await;
+    record(context, claimed, reply).await;
+}
+
+/// Gives back a claim with which nothing was sent.
+pub(crate) async fn give_back(context: &Context, claimed: &Claimed) {
+    if let Err(error) = context.ledger.give_back(claimed).await {
+        let error = service::error::chain(&error);
+        tracing::warn!(error, "an unused claim could not be given back; it ends with its lease");
+    }
+}
+
+/// The bytes to send: the stored ones, or rendered now and stored before they are used.
+async fn wire_body(context: &Context, claimed: &Claimed, vendor: &dyn Vendor) -> Result<Option<String>, Box<Refusal>> {
+    if let Some(wire_body) = &claimed.wire_body {
+        return Ok(Some(wire_body.clone()));
+    }
+    let Some(receipt) = &claimed.receipt else {
+        return Err(unreadable(claimed));
+    };
+    let rendered = vendor.render(&Rendering {
+        receipt,
+        operation: claimed.subject.operation,
+        external_id: &claimed.external_id,
+        rendered_at: Timestamp::now(),
+        callback_url: None,
+    })?;
+    let store = || context.ledger.store_wire_body(claimed, rendered.clone());
+    match until_taken(&context.abort, "the rendered request", store).await {
+        Ok(wire_body) => Ok(Some(wire_body)),
+        Err(error) if error.is_outage() => Ok(None),
+        Err(error) => {
+            tracing::error!(error = %service::error::chain(&error), "the rendered request cannot be stored");
+            Err(unreadable(claimed))
+        }
+    }
+}
+
+async fn record(context: &Context, claimed: Claimed, reply: Reply<vendors::Registered>) {
+    let store = context.directory.stores.get(&claimed.subject.store);
+    let policy = store.map_or_else(
+        || RetryPolicy {
+            quiet_time: context.config.quiet_time,
+            ..RetryPolicy::default()
+        },
+        |store| store.retry_policy(context.config.quiet_time),
+    );
+    let Decided { verdict, pointer } = decide(
+        &reply.outcome,
+        store,
+        &policy,
+        &claimed.external_id,
+        claimed.doubt,
+        claimed.trials,
+    );
+    let refusal = reply.outcome.err();
+    tell(&claimed, refusal.as_deref(), &verdict, reply.exchange.duration);
+    let due = Pointer {
+        transaction: claimed.subject.transaction_id,
+        fence: claimed.attempt,
+    };
+    let vendor = claimed.vendor.clone();
+    let evidence = Evidence {
+        request: reply.exchange.request,
+        http_status: reply.exchange.http_status,
+        answer: reply.exchange.answer,
+        duration: reply.exchange.duration,
+    };
+    let outcome = Outcome {
+        claimed,
+        evidence,
+        refusal,
+        verdict,
+    };
+    match until_taken(&context.abort, "the outcome", || context.ledger.record(outcome.clone())).await {
+        Ok(Recorded::Applied | Recorded::Already) => {
+            if let Some(wait) = pointer
+                && context.config.delays == crate::Delays::Broker
+            {
+                context.pointers.send(&vendor, due, Some(wait));
+            }
+        }
+        Ok(Recorded::Fenced) => {
+            tracing::warn!("the outcome came after the lease; it is kept as evidence and the state is not touched");
+        }
+        Err(error) => {
+            tracing::error!(error = %service::error::chain(&error), "the outcome is not recorded; the claim ends with its lease");
+        }
+    }
+}
+
+fn tell(claimed: &Claimed, refusal: Option<&Refusal>, verdict: &ledger::Verdict, duration: Duration) {
+    let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let external_id = &claimed.external_id;
+    let Some(refusal) = refusal else {
+        tracing::info!(%external_id, duration_ms, "{external_id} was taken by the vendor");
+        return;
+    };
+    let (class, kind, code, cause) = (
+        refusal.class.name(),
+        refusal.kind.as_str(),
+        refusal.code.as_str(),
+        refusal.cause.en.as_str(),
+    );
+    let person_acts = matches!(refusal.class, RetryClass::Halt)
+        || matches!(verdict, ledger::Verdict::Failed(_) | ledger::Verdict::Unknown);
+    if person_acts {
+        tracing::error!(%external_id, class, kind, code, duration_ms, "{external_id} needs a person: {cause}");
+    } else {
+        tracing::warn!(%external_id, class, kind, code, duration_ms, "{external_id} will be tried again: {cause}");
+    }
+}
+
+/// A reply for an attempt that never reached the network.
+fn not_called(refusal: Box<Refusal>) -> Reply<vendors::Registered> {
+    Reply {
+        exchange: vendors::Exchange {
+            request: String::from("not sent"),
+            http_status: None,
+            answer: None,
+            duration: Duration::ZERO,
+        },
+        outcome: Err(refusal),
+    }
+}
+
+fn account_missing(claimed: &Claimed) -> Box<Refusal> {
+    let account = &claimed.account;
+    Box::new(Refusal {
+        class: RetryClass::Halt,
+        kind: "kassa".to_owned(),
+        code: "account_missing".to_owned(),
+        message: String::new(),
+        cause: Text::new(
+            format!("Учётная запись {account} не настроена."),
+            format!("The account {account} is not configured."),
+        ),
+        cure: Text::new(
+            format!("Верните раздел [accounts.{account}] в настройки."),
+            format!("Put the section [accounts.{account}] back into the configuration."),
+        ),
+    })
+}
+
+fn unreadable(claimed: &Claimed) -> Box<Refusal> {
+    Box::new(Refusal {
+        class: RetryClass::Unknown,
+        kind: "kassa".to_owned(),
+        code: "unreadable".to_owned(),
+        message: String::new(),
+        cause: Text::new(
+            format!("Сохранённый чек {} не читается.", claimed.subject.document),
+            format!("The stored receipt {} cannot be read.", claimed.subject.document),
+        ),
+        cure: Text::new("Обратитесь к разработчикам.", "Ask the developers."),
+    })
+}

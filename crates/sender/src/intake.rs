@@ -1,0 +1,136 @@
+//! The accept loop: insert, commit, acknowledge. It runs ahead of the vendors' capacity, so that a slow vendor never
+//! leaves requests in the broker.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use ledger::{Acceptance, First, LedgerError, NewTransaction, Origin, Rejection, until_taken};
+use queue::{Delivery, Disposition, Handler, Pointer};
+use receipt::StateName;
+use receipt::event::EventType;
+use receipt::intake::{self, Prepared};
+use vendors::Rendering;
+
+use crate::attempt::attempt;
+use crate::bury::bury;
+use crate::sender::Context;
+use crate::slots::Slot;
+
+/// Accepts what comes through the queue of requests.
+pub(crate) struct Intake {
+    pub(crate) context: Arc<Context>,
+}
+
+#[async_trait]
+impl Handler for Intake {
+    async fn handle(&self, delivery: Delivery) -> Disposition {
+        let context = &self.context;
+        let prepared = context.directory.prepare(
+            &delivery.body,
+            delivery.message_type.as_deref(),
+            Some(&delivery.routing_key),
+            Timestamp::now().to_zoned(context.moscow.clone()).date(),
+        );
+        match prepared {
+            Ok(prepared) => self.accept(&delivery, prepared).await,
+            Err(why) => {
+                let rejection = rejection(why.code(), why.problem(), EventType::Rejected);
+                bury(context, Origin::Intake, &delivery, rejection).await
+            }
+        }
+    }
+}
+
+impl Intake {
+    async fn accept(&self, delivery: &Delivery, prepared: Prepared) -> Disposition {
+        let context = &self.context;
+        let vendor = prepared.vendor.clone();
+        let claimed_at = Instant::now();
+        let (first, slot) = self.first(&prepared);
+        let new = NewTransaction {
+            subject: prepared.subject,
+            account: prepared.account,
+            vendor: prepared.vendor,
+            request_hash: prepared.request_hash,
+            receipt: prepared.receipt,
+            external_id: prepared.external_id,
+            first,
+        };
+        let accepted = until_taken(&context.stop, "a request", || context.ledger.accept(new.clone())).await;
+        match accepted {
+            Ok(Acceptance::Claimed(claimed)) => {
+                context
+                    .attempts
+                    .spawn(attempt(Arc::clone(context), claimed, slot, claimed_at));
+                Disposition::Done
+            }
+            Ok(Acceptance::Queued(transaction)) => {
+                context.pointers.send(&vendor, Pointer { transaction, fence: 0 }, None);
+                Disposition::Done
+            }
+            Ok(Acceptance::Known { id, state, fence }) => {
+                if state == StateName::Queued {
+                    context.pointers.send(&vendor, Pointer { transaction: id, fence }, None);
+                }
+                Disposition::Done
+            }
+            Ok(Acceptance::Conflict { id, state: _ }) => {
+                let rejection = rejection("conflict", intake::conflict(id), EventType::Conflict);
+                bury(context, Origin::Intake, delivery, rejection).await
+            }
+            Err(LedgerError::ExternalIdTaken) => {
+                let rejection = rejection("key_taken", intake::key_taken(), EventType::Conflict);
+                bury(context, Origin::Intake, delivery, rejection).await
+            }
+            Err(error) if error.is_outage() => Disposition::Leave,
+            Err(error) => {
+                let error = service::error::chain(&error);
+                tracing::error!(error, "a request cannot be stored and is kept as a dead letter");
+                let rejection = rejection("not_storable", intake::not_storable(), EventType::Rejected);
+                bury(context, Origin::Intake, delivery, rejection).await
+            }
+        }
+    }
+
+    /// With a free slot the receipt is accepted and claimed in one commit; without one it is queued.
+    fn first(&self, prepared: &Prepared) -> (First, Option<Slot>) {
+        let context = &self.context;
+        if context.stop.is_cancelled() {
+            return (First::Queue, None);
+        }
+        let Some(vendor) = context.registry.get(&prepared.account) else {
+            return (First::Queue, None);
+        };
+        let Some(slot) = context.slots.try_take(&prepared.account) else {
+            return (First::Queue, None);
+        };
+        let rendered = vendor.render(&Rendering {
+            receipt: &prepared.receipt,
+            operation: prepared.subject.operation,
+            external_id: &prepared.external_id,
+            rendered_at: Timestamp::now(),
+            callback_url: None,
+        });
+        match rendered {
+            Ok(wire_body) => (
+                First::Claim {
+                    wire_body,
+                    lease: context.config.claim_lease(),
+                },
+                Some(slot),
+            ),
+            // The claim will find the same fault and record it with its cause and cure.
+            Err(_) => (First::Queue, None),
+        }
+    }
+}
+
+fn rejection(code: &str, problem: serde_json::Value, event: EventType) -> Rejection {
+    Rejection {
+        code: code.to_owned(),
+        problem,
+        event,
+    }
+}

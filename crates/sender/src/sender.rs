@@ -1,0 +1,163 @@
+//! The role: which loops it has, and how they stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use ledger::Ledger;
+use queue::{Broker, Pointers, Queue};
+use receipt::intake::{Directory, moscow};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use vendors::Registry;
+
+use crate::config::Config;
+use crate::intake::Intake;
+use crate::pointer::Pointed;
+use crate::slots::Slots;
+use crate::sweep;
+
+/// What every loop of a sender shares.
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) ledger: Ledger,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) pointers: Pointers,
+    pub(crate) slots: Slots,
+    pub(crate) moscow: TimeZone,
+    /// Attempts that outlive the delivery or the sweep that started them.
+    pub(crate) attempts: TaskTracker,
+    /// No new work.
+    pub(crate) stop: CancellationToken,
+    /// No more waiting for a lost database either: the drain is over.
+    pub(crate) abort: CancellationToken,
+}
+
+/// Accepts what comes by AMQP, claims, calls the vendor, decides, records, settles.
+#[derive(Clone)]
+pub struct Sender {
+    context: Arc<Context>,
+    broker: Broker,
+}
+
+impl Sender {
+    /// A sender that stops taking work when `stop` is cancelled.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        ledger: Ledger,
+        broker: Broker,
+        pointers: Pointers,
+        directory: Arc<Directory>,
+        registry: Arc<Registry>,
+        stop: CancellationToken,
+    ) -> Self {
+        let slots = Slots::new(directory.vendors.keys().cloned(), config.slots);
+        let context = Context {
+            config,
+            ledger,
+            directory,
+            registry,
+            pointers,
+            slots,
+            moscow: moscow(),
+            attempts: TaskTracker::new(),
+            stop,
+            abort: CancellationToken::new(),
+        };
+        Self {
+            context: Arc::new(context),
+            broker,
+        }
+    }
+
+    /// The accept loop.
+    ///
+    /// # Errors
+    /// When the loop cannot go on; it may be started again.
+    pub async fn accept(&self) -> anyhow::Result<()> {
+        let handler = Arc::new(Intake {
+            context: Arc::clone(&self.context),
+        });
+        self.consume(Queue::Intake, self.context.config.intake_prefetch, handler)
+            .await
+    }
+
+    /// The loops that follow pointers, two for each vendor, so that a storm of retries never starves new receipts and
+    /// no vendor waits for another.
+    #[must_use]
+    pub fn pointer_queues(&self) -> Vec<Queue> {
+        let mut vendors: Vec<_> = self.context.directory.vendors.values().cloned().collect();
+        vendors.sort();
+        vendors.dedup();
+        vendors
+            .into_iter()
+            .flat_map(|vendor| [Queue::Send(vendor.clone()), Queue::Retry(vendor)])
+            .collect()
+    }
+
+    /// The loop that follows the pointers of one queue.
+    ///
+    /// # Errors
+    /// When the loop cannot go on; it may be started again.
+    pub async fn follow(&self, queue: Queue) -> anyhow::Result<()> {
+        let vendor = match &queue {
+            Queue::Send(vendor) | Queue::Retry(vendor) => vendor.clone(),
+            Queue::Intake | Queue::Dead => anyhow::bail!("{queue:?} holds no pointers"),
+        };
+        let handler = Arc::new(Pointed {
+            context: Arc::clone(&self.context),
+            vendor,
+        });
+        let prefetch = u16::try_from(self.context.config.slots).unwrap_or(u16::MAX);
+        self.consume(queue, prefetch, handler).await
+    }
+
+    async fn consume(&self, queue: Queue, prefetch: u16, handler: Arc<dyn queue::Handler>) -> anyhow::Result<()> {
+        let context = &self.context;
+        self.broker
+            .consume(queue, prefetch, handler, context.stop.clone(), context.config.drain)
+            .await;
+        Ok(())
+    }
+
+    /// The loop that claims due rows.
+    ///
+    /// # Errors
+    /// When the database cannot be asked; the loop may be started again.
+    pub async fn sweep(&self) -> anyhow::Result<()> {
+        let context = &self.context;
+        let mut ticks = tokio::time::interval(context.config.sweep_interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while context.stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            // A full step means that there may be more: the next one need not wait.
+            while self.sweep_once().await? > 0 && !context.stop.is_cancelled() {}
+        }
+        Ok(())
+    }
+
+    /// One step of the sweep: claims what is due and has a free slot. Returns how many.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn sweep_once(&self) -> Result<usize, ledger::LedgerError> {
+        sweep::step(&self.context).await
+    }
+
+    /// Waits, after the stop, for the attempts that are under way, at most for the configured drain. Returns how many
+    /// were left; their claims end with their leases.
+    pub async fn drained(&self) -> usize {
+        let context = &self.context;
+        context.attempts.close();
+        if tokio::time::timeout(context.config.drain, context.attempts.wait())
+            .await
+            .is_err()
+        {
+            context.abort.cancel();
+            // What waits for the database gives up now; what waits for a vendor is left.
+            let _ = tokio::time::timeout(Duration::from_millis(500), context.attempts.wait()).await;
+        }
+        context.attempts.len()
+    }
+}

@@ -1,0 +1,98 @@
+//! Due rows: the table wakes what no pointer woke.
+//!
+//! Here is what makes an emptied, sick or lost broker cost seconds and not receipts. It covers every age, and it ends
+//! in the same handler as a pointer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ledger::{Claimed, Evidence, LedgerError, Outcome, Quota, Verdict};
+use receipt::{AccountName, Refusal, RetryClass, Text};
+
+use crate::attempt::{attempt, give_back};
+use crate::sender::Context;
+use crate::slots::Slot;
+
+/// The most transactions that one step gives up.
+const ABANDONED_PER_STEP: i64 = 100;
+
+/// Claims what is due into the free slots and starts the attempts. Returns how many.
+pub(crate) async fn step(context: &Arc<Context>) -> Result<usize, LedgerError> {
+    give_up(context).await?;
+    // The slots are taken first: a claim without a slot would only wait while its lease runs.
+    let mut slots: BTreeMap<AccountName, Vec<Slot>> = BTreeMap::new();
+    for quota in context.slots.free() {
+        let taken = (0..quota.slots)
+            .map_while(|_| context.slots.try_take(&quota.account))
+            .collect();
+        slots.insert(quota.account, taken);
+    }
+    let quotas: Vec<Quota> = slots
+        .iter()
+        .filter(|(_, taken)| !taken.is_empty())
+        .map(|(account, taken)| Quota {
+            account: account.clone(),
+            slots: u32::try_from(taken.len()).unwrap_or(u32::MAX),
+        })
+        .collect();
+    if quotas.is_empty() {
+        return Ok(0);
+    }
+    let claimed_at = Instant::now();
+    let claims = context
+        .ledger
+        .claim_due(&quotas, context.config.grace, context.config.claim_lease())
+        .await?;
+    let count = claims.len();
+    for claimed in claims {
+        match slots.get_mut(&claimed.account).and_then(Vec::pop) {
+            Some(slot) => {
+                context
+                    .attempts
+                    .spawn(attempt(Arc::clone(context), Box::new(claimed), Some(slot), claimed_at));
+            }
+            None => give_back(context, &claimed).await,
+        }
+    }
+    Ok(count)
+}
+
+/// Transactions whose workers keep dying are suspected of killing them; a person is asked.
+async fn give_up(context: &Context) -> Result<(), LedgerError> {
+    for claimed in context.ledger.abandoned(ABANDONED_PER_STEP).await? {
+        tracing::error!(
+            transaction.id = %claimed.subject.transaction_id,
+            "{} was started three times and never finished; its outcome is unknown",
+            claimed.external_id,
+        );
+        context.ledger.record(unfinished(claimed)).await?;
+    }
+    Ok(())
+}
+
+fn unfinished(claimed: Claimed) -> Outcome {
+    let refusal = Refusal {
+        class: RetryClass::Unknown,
+        kind: "kassa".to_owned(),
+        code: "unfinished".to_owned(),
+        message: String::new(),
+        cause: Text::new(
+            "Отправка три раза началась и ни разу не закончилась.",
+            "The sending was started three times and never finished.",
+        ),
+        cure: Text::new(
+            "Проверьте чек у поставщика и закройте операцию вручную.",
+            "Check the receipt at the vendor and resolve the transaction by hand.",
+        ),
+    };
+    Outcome {
+        claimed,
+        evidence: Evidence {
+            request: String::from("not known"),
+            ..Evidence::default()
+        },
+        refusal: Some(Box::new(refusal)),
+        verdict: Verdict::Unknown,
+    }
+}

@@ -1,0 +1,106 @@
+//! `cargo xtask test`: everything that a change must pass, quickest first.
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+
+use crate::{
+    command::run,
+    progress::human,
+    services::{self, Urls},
+    sqlx,
+    workspace::{cargo, with_services},
+};
+
+/// Runs all checks, or, when there are words to choose tests by, only the tests whose names contain one of them.
+pub(crate) fn test(words: &[&str]) -> Result<()> {
+    let mut report = Report::default();
+    let result = if words.is_empty() {
+        all(&mut report)
+    } else {
+        chosen(&mut report, words)
+    };
+    report.print();
+    result
+}
+
+fn all(report: &mut Report) -> Result<()> {
+    report.step("format", || {
+        cargo_step(cargo().args(["fmt", "--all", "--", "--check"]), "run `cargo fmt --all`")
+    })?;
+    let urls = report.step("services", services::up)?;
+    report.step("clippy", || {
+        let mut clippy = cargo();
+        clippy.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+        cargo_step(&mut clippy, "see the warnings above")
+    })?;
+    report.step("sqlx", || sqlx::check(&urls))?;
+    tests(report, &urls, &[])?;
+    report.step("docs", || {
+        let mut doc = cargo();
+        doc.args(["doc", "--workspace", "--no-deps", "--document-private-items"])
+            .env("RUSTDOCFLAGS", "-D warnings");
+        cargo_step(&mut doc, "see the warnings above")
+    })
+}
+
+fn chosen(report: &mut Report, words: &[&str]) -> Result<()> {
+    let urls = report.step("services", services::up)?;
+    tests(report, &urls, words)
+}
+
+fn tests(report: &mut Report, urls: &Urls, words: &[&str]) -> Result<()> {
+    // The tests start our executables, and `cargo test` alone builds only those of packages that have tests of their
+    // own. Building them together with the tests makes the features of the dependencies the same for both.
+    report.step("build", || {
+        cargo_step(
+            cargo().args(["build", "--workspace", "--all-targets"]),
+            "see the errors above",
+        )
+    })?;
+    report.step("tests", || {
+        let mut test = cargo();
+        with_services(&mut test, urls)?;
+        test.args(["test", "--workspace"]);
+        if !words.is_empty() {
+            test.arg("--").args(words);
+        }
+        cargo_step(&mut test, "see the failures above")
+    })
+}
+
+fn cargo_step(command: &mut Command, cure: &str) -> Result<()> {
+    // Offline for every step: with a URL in the environment sqlx's macros would otherwise go to that database.
+    ensure!(run(command.env("SQLX_OFFLINE", "true"))?.success(), "{cure}");
+    Ok(())
+}
+
+/// What was done and how long it took.
+#[derive(Default)]
+struct Report {
+    steps: Vec<(&'static str, Duration, bool)>,
+}
+
+impl Report {
+    fn step<T>(&mut self, name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        eprintln!("\n── {name}");
+        let started = Instant::now();
+        let result = work();
+        self.steps.push((name, started.elapsed(), result.is_ok()));
+        result.map_err(|error| error.context(format!("step `{name}` failed")))
+    }
+
+    fn print(&self) {
+        eprintln!();
+        for (name, duration, passed) in &self.steps {
+            eprintln!(
+                "{:>6}  {name:<10} {:>12}",
+                if *passed { "ok" } else { "FAILED" },
+                human(*duration)
+            );
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! A fleet of real processes with a database and a broker prefix of its own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use ledger::Ledger;
+use uuid::Uuid;
+
+use crate::database::Database;
+use crate::process::Process;
+use crate::shop::Shop;
+use crate::vendor::client;
+use crate::{urls, wait};
+
+/// How fast the fleet of a test is.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    /// `stores.*.retry_intervals`.
+    pub retry_intervals: &'static str,
+    /// `calls.call`.
+    pub call: &'static str,
+    /// `sender.lease`.
+    pub lease: &'static str,
+    /// `sender.quiet_time`.
+    pub quiet_time: &'static str,
+    /// `sender.grace`.
+    pub grace: &'static str,
+    /// `stores.*.poll_intervals`.
+    pub poll_intervals: &'static str,
+    /// Lines that go into the section `[sender]` as they are.
+    pub sender: &'static str,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            retry_intervals: r#"["1s", "2s", "5s"]"#,
+            call: "1s",
+            lease: "4s",
+            quiet_time: "1s",
+            grace: "1s",
+            poll_intervals: r#"["1s"]"#,
+            sender: "",
+        }
+    }
+}
+
+/// One fleet: configuration, database, prefix, and the processes that a test starts.
+pub struct Fleet {
+    /// Its folder with configuration and logs.
+    pub folder: PathBuf,
+    /// Its database.
+    pub database: Database,
+    /// Its prefix at the broker.
+    pub prefix: String,
+    config: PathBuf,
+    program: PathBuf,
+}
+
+/// Where a fleet finds its neighbours; a test puts a proxy in between.
+#[derive(Debug, Clone, Default)]
+pub struct Routes {
+    /// Instead of the database's own address: `host:port`.
+    pub database: Option<String>,
+    /// Instead of the broker's own address: `host:port`.
+    pub broker: Option<String>,
+}
+
+impl Fleet {
+    /// Makes folder, database and configuration, and brings the schema up to date. `atol_url` is the account's.
+    ///
+    /// # Errors
+    /// When a server cannot be reached.
+    pub async fn create(purpose: &str, atol_url: &str, pace: &Pace) -> anyhow::Result<Self> {
+        Self::create_with(purpose, atol_url, pace, &Routes::default()).await
+    }
+
+    /// The same, with other ways to database and broker.
+    ///
+    /// # Errors
+    /// When a server cannot be reached.
+    pub async fn create_with(purpose: &str, atol_url: &str, pace: &Pace, routes: &Routes) -> anyhow::Result<Self> {
+        let id = Uuid::new_v4().simple().to_string();
+        let folder = std::env::temp_dir().join(format!("kassa-{purpose}-{id}"));
+        std::fs::create_dir_all(&folder)?;
+        let database = Database::create(purpose).await?;
+        let prefix = format!("{purpose}-{}", &id[..12]);
+        let config = folder.join("kassa.toml");
+        let database_url = via(&database.url, routes.database.as_deref());
+        let broker_url = via(&urls::amqp_url()?, routes.broker.as_deref());
+        std::fs::write(&config, settings(&database_url, &broker_url, &prefix, atol_url, pace))?;
+        let program = urls::executable("KASSA_BIN", "kassa")?;
+        let fleet = Self {
+            folder,
+            database,
+            prefix,
+            config,
+            program,
+        };
+        fleet.command(&["migrate"]).await?;
+        Ok(fleet)
+    }
+
+    /// Starts a process with these roles, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it is not ready in time; its log is in the error.
+    pub async fn start(&self, name: &str, roles: &[&str]) -> anyhow::Result<Process> {
+        let mut process = self.start_unready(name, roles)?;
+        let http = client()?;
+        let ready = wait::until("readiness", Duration::from_secs(30), || async {
+            let Some(address) = health_address(&process.log()) else {
+                return Ok(None);
+            };
+            let answer = http.get(format!("http://{address}/readyz")).send().await;
+            Ok(answer.is_ok_and(|answer| answer.status().is_success()).then_some(()))
+        })
+        .await;
+        ensure!(process.runs()?, "{name} has ended:\n{}", process.log());
+        ready.with_context(|| process.log())?;
+        Ok(process)
+    }
+
+    /// Starts a process with these roles without waiting for anything.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_unready(&self, name: &str, roles: &[&str]) -> anyhow::Result<Process> {
+        let config = self.config.to_str().context("a path in UTF-8")?;
+        let mut arguments = vec!["--config", config, "run"];
+        arguments.extend(roles);
+        Process::start(name, &self.program, &arguments, &self.folder)
+    }
+
+    /// Runs a command of an operator and returns what it printed.
+    ///
+    /// # Errors
+    /// When its exit code is not 0.
+    pub async fn command(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let output = self.try_command(arguments).await?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "kassa {} failed with {}: {stderr}",
+            arguments.join(" "),
+            output.status
+        );
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Runs a command of an operator, whatever its exit code.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn try_command(&self, arguments: &[&str]) -> anyhow::Result<std::process::Output> {
+        let mut command = tokio::process::Command::new(&self.program);
+        // The URLs are in the file; those of the test command must not win over them.
+        command.env_remove("DATABASE_URL").env_remove("AMQP_URL");
+        Ok(command
+            .arg("--config")
+            .arg(&self.config)
+            .args(arguments)
+            .output()
+            .await?)
+    }
+
+    /// The configuration file.
+    #[must_use]
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// The ledger, for looking and for steps that a test makes itself.
+    ///
+    /// # Errors
+    /// When the URL is not one.
+    pub fn ledger(&self) -> anyhow::Result<Ledger> {
+        Ok(Ledger::open(&ledger::Config::at(self.database.url.clone()), "test")?)
+    }
+
+    /// A shop of this fleet.
+    ///
+    /// # Errors
+    /// When the broker does not take the connection.
+    pub async fn shop(&self) -> anyhow::Result<Shop> {
+        Shop::connect(&self.prefix).await
+    }
+
+    /// Drops the database, deletes the queues and the folder.
+    ///
+    /// # Errors
+    /// When a server cannot be reached.
+    pub async fn remove(self) -> anyhow::Result<()> {
+        crate::shop::delete_topology(&self.prefix).await?;
+        self.database.remove().await?;
+        std::fs::remove_dir_all(&self.folder)?;
+        Ok(())
+    }
+}
+
+fn via(url: &str, address: Option<&str>) -> String {
+    let Some(address) = address else { return url.to_owned() };
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let user = authority
+        .rsplit_once('@')
+        .map_or(String::new(), |(user, _)| format!("{user}@"));
+    format!("{scheme}://{user}{address}/{path}")
+}
+
+/// The address in the log line of the health listener: the port is any free one.
+fn health_address(log: &str) -> Option<String> {
+    let line = log.lines().find(|line| line.contains("ready to answer"))?;
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    Some(line.get("address")?.as_str()?.to_owned())
+}
+
+fn settings(database: &str, broker: &str, prefix: &str, atol: &str, pace: &Pace) -> String {
+    let account = simulator::Account::default();
+    let (login, password, group, inn) = (account.login, account.password, account.group, account.inn);
+    let Pace {
+        retry_intervals,
+        call,
+        lease,
+        quiet_time,
+        grace,
+        poll_intervals,
+        sender,
+    } = pace;
+    let store = |code: &str| {
+        format!(
+            r#"
+[stores.{code}]
+account = "main"
+inn = "{inn}"
+sno = "osn"
+payment_address = "https://shop.example"
+company_email = "kassa@shop.example"
+retry_intervals = {retry_intervals}
+poll_intervals = {poll_intervals}
+"#
+        )
+    };
+    format!(
+        r#"
+[log]
+format = "json"
+level = "info"
+
+[health]
+listen = "127.0.0.1:0"
+
+[database]
+url = "{database}"
+
+[broker]
+url = "{broker}"
+prefix = "{prefix}"
+
+[calls]
+connect = "1s"
+call = "{call}"
+
+[sender]
+lease = "{lease}"
+quiet_time = "{quiet_time}"
+grace = "{grace}"
+sweep_interval = "200ms"
+drain = "10s"
+{sender}
+
+[poller]
+interval = "100ms"
+drain = "10s"
+
+[accounts.main]
+vendor = "atol"
+url = "{atol}"
+login = "{login}"
+password = "{password}"
+group_code = "{group}"
+{}{}"#,
+        store("main"),
+        store("second"),
+    )
+}

@@ -1,0 +1,110 @@
+//! The simulated vendor as a process of its own, and what a test asks of it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde::Deserialize;
+use serde_json::Value;
+use simulator::Books;
+
+use crate::process::Process;
+use crate::urls;
+
+/// A running `kassa-simulator`.
+#[derive(Debug)]
+pub struct Vendor {
+    /// The process.
+    pub process: Process,
+    /// Base address of its ATOL Online v4, as an account's `url` has it.
+    pub atol_url: String,
+    control: String,
+    http: reqwest::Client,
+}
+
+#[derive(Deserialize)]
+struct Ready {
+    atol: String,
+    control: String,
+}
+
+impl Vendor {
+    /// Starts one on a free port; `delay` is the time from a receipt to its document, such as `20ms..80ms`.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start(folder: &Path, delay: &str, more: &[&str]) -> anyhow::Result<Self> {
+        let program = urls::executable("KASSA_SIMULATOR_BIN", "kassa-simulator")?;
+        let mut arguments = vec!["--listen", "127.0.0.1:0", "--atol-delay", delay];
+        arguments.extend(more);
+        let mut process = Process::start("simulator", &program, &arguments, folder)?;
+        let ready: Ready = serde_json::from_str(&process.first_line().await?)?;
+        Ok(Self {
+            process,
+            atol_url: ready.atol,
+            control: ready.control,
+            http: client()?,
+        })
+    }
+
+    /// What it has really registered.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn books(&self) -> anyhow::Result<Books> {
+        let answer = self
+            .http
+            .get(format!("{}/books", self.control))
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(serde_json::from_slice(&answer.bytes().await?)?)
+    }
+
+    /// Puts faults in force in place of those before; see the simulator's README for the document.
+    ///
+    /// # Errors
+    /// When it does not take them.
+    pub async fn set_faults(&self, faults: &Value) -> anyhow::Result<()> {
+        let answer = self
+            .http
+            .put(format!("{}/faults", self.control))
+            .json(faults)
+            .send()
+            .await?;
+        let status = answer.status();
+        ensure!(
+            status.is_success(),
+            "the simulator refused the faults: {}",
+            answer.text().await?
+        );
+        Ok(())
+    }
+
+    /// No faults any more.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn clear_faults(&self) -> anyhow::Result<()> {
+        self.http
+            .delete(format!("{}/faults", self.control))
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(())
+    }
+}
+
+/// An HTTP client for loopback.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn client() -> anyhow::Result<reqwest::Client> {
+    // The client wants a TLS provider even for plain HTTP; a second install only says that there is one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(10))
+        .build()
+        .context("an HTTP client")
+}
