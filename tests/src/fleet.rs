@@ -107,14 +107,22 @@ impl Fleet {
     /// # Errors
     /// When it is not ready in time; its log is in the error.
     pub async fn start(&self, name: &str, roles: &[&str]) -> anyhow::Result<Process> {
-        let mut process = self.start_unready(name, roles)?;
-        let http = client()?;
+        self.start_with(name, roles, &[]).await
+    }
+
+    /// The same, with variables that win over the configuration file.
+    ///
+    /// # Errors
+    /// When it is not ready in time; its log is in the error.
+    pub async fn start_with(
+        &self,
+        name: &str,
+        roles: &[&str],
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Process> {
+        let mut process = self.start_unready(name, roles, environment)?;
         let ready = wait::until("readiness", Duration::from_secs(30), || async {
-            let Some(address) = health_address(&process.log()) else {
-                return Ok(None);
-            };
-            let answer = http.get(format!("http://{address}/readyz")).send().await;
-            Ok(answer.is_ok_and(|answer| answer.status().is_success()).then_some(()))
+            Ok((probe(&process, "readyz").await? == Some(200)).then_some(()))
         })
         .await;
         ensure!(process.runs()?, "{name} has ended:\n{}", process.log());
@@ -126,11 +134,11 @@ impl Fleet {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start_unready(&self, name: &str, roles: &[&str]) -> anyhow::Result<Process> {
+    pub fn start_unready(&self, name: &str, roles: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<Process> {
         let config = self.config.to_str().context("a path in UTF-8")?;
         let mut arguments = vec!["--config", config, "run"];
         arguments.extend(roles);
-        Process::start(name, &self.program, &arguments, &self.folder)
+        Process::start_with(name, &self.program, &arguments, &self.folder, environment)
     }
 
     /// Runs a command of an operator and returns what it printed.
@@ -197,6 +205,18 @@ impl Fleet {
         std::fs::remove_dir_all(&self.folder)?;
         Ok(())
     }
+}
+
+/// The HTTP status of `healthz` or `readyz`; `None` while the process does not listen.
+///
+/// # Errors
+/// When there is no HTTP client.
+pub async fn probe(process: &Process, path: &str) -> anyhow::Result<Option<u16>> {
+    let Some(address) = health_address(&process.log()) else {
+        return Ok(None);
+    };
+    let answer = client()?.get(format!("http://{address}/{path}")).send().await;
+    Ok(answer.ok().map(|answer| answer.status().as_u16()))
 }
 
 fn via(url: &str, address: Option<&str>) -> String {

@@ -24,9 +24,30 @@ impl Process {
     /// # Errors
     /// When it cannot be started.
     pub fn start(name: &str, program: &Path, arguments: &[&str], folder: &Path) -> anyhow::Result<Self> {
+        Self::start_with(name, program, arguments, folder, &[])
+    }
+
+    /// The same, with variables of its environment.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_with(
+        name: &str,
+        program: &Path,
+        arguments: &[&str],
+        folder: &Path,
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let child = Command::new(program)
             .args(arguments)
+            // Addresses stand in the configuration file; those of the test command must not win over them.
+            .env_remove("DATABASE_URL")
+            .env_remove("AMQP_URL")
+            .envs(environment.iter().copied())
+            // The URLs are in the configuration file; those of the test command would win over them.
+            .env_remove("DATABASE_URL")
+            .env_remove("AMQP_URL")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&log)?)
@@ -79,14 +100,29 @@ impl Process {
     /// # Errors
     /// When it has not ended within `limit`.
     pub async fn stop(&mut self, limit: Duration) -> anyhow::Result<bool> {
-        let Some(pid) = self.pid() else { return Ok(true) };
-        // Through the shell's kill: this package forbids unsafe code, and one signal is worth no dependency.
-        let sent = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await?;
-        ensure!(sent.success(), "{} could not be told to stop", self.name);
+        if self.pid().is_none() {
+            return Ok(true);
+        }
+        self.signal("TERM").await?;
         let ended = tokio::time::timeout(limit, self.child.wait()).await;
         let status =
             ended.with_context(|| format!("{} has not stopped within {limit:?}:\n{}", self.name, self.log()))??;
         Ok(status.success())
+    }
+
+    /// Sends a signal: `STOP` freezes it, `CONT` lets it go on.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub async fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        let pid = self.pid().with_context(|| format!("{} has ended", self.name))?;
+        // Through the shell's kill: this package forbids unsafe code, and one signal is worth no dependency.
+        let sent = Command::new("kill")
+            .args(["-s", signal, &pid.to_string()])
+            .status()
+            .await?;
+        ensure!(sent.success(), "{} did not get the signal {signal}", self.name);
+        Ok(())
     }
 
     /// Whether it still runs.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -16,6 +17,8 @@ pub enum Flow {
     HoldRequests,
     /// Those of the server are kept back; the client's pass.
     HoldAnswers,
+    /// None: connections are cut, and new ones are closed as soon as they are made.
+    Down,
 }
 
 /// A proxy in front of one server. Dropping it cuts every connection.
@@ -24,6 +27,7 @@ pub struct Proxy {
     /// Where it listens.
     pub address: SocketAddr,
     flow: watch::Sender<Flow>,
+    cuts: watch::Sender<u64>,
     held: watch::Receiver<u64>,
     _tasks: JoinSet<()>,
 }
@@ -37,38 +41,34 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (flow, _) = watch::channel(Flow::Open);
+        let (cuts, _) = watch::channel(0);
         let (held_sender, held) = watch::channel(0);
         let mut tasks = JoinSet::new();
-        let following = flow.clone();
+        let (following, cutting) = (flow.clone(), cuts.clone());
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
+                while connections.try_join_next().is_some() {}
+                if *following.borrow() == Flow::Down {
+                    continue;
+                }
                 let Ok(server) = TcpStream::connect(&target).await else {
                     continue;
                 };
-                let (client_read, client_write) = client.into_split();
-                let (server_read, server_write) = server.into_split();
-                let held = held_sender.clone();
-                connections.spawn(pump(
-                    client_read,
-                    server_write,
-                    following.subscribe(),
-                    Flow::HoldRequests,
-                    held,
-                ));
-                let held = held_sender.clone();
-                connections.spawn(pump(
-                    server_read,
-                    client_write,
-                    following.subscribe(),
-                    Flow::HoldAnswers,
-                    held,
-                ));
+                let (flow, held) = (following.subscribe(), held_sender.clone());
+                let mut cuts = cutting.subscribe();
+                connections.spawn(async move {
+                    tokio::select! {
+                        () = pass(client, server, flow, held) => {}
+                        _ = cuts.changed() => {}
+                    }
+                });
             }
         });
         Ok(Self {
             address,
             flow,
+            cuts,
             held,
             _tasks: tasks,
         })
@@ -77,6 +77,15 @@ impl Proxy {
     /// Changes what passes, for all connections.
     pub fn set(&self, flow: Flow) {
         self.flow.send_replace(flow);
+        if flow == Flow::Down {
+            self.cuts.send_modify(|cuts| *cuts += 1);
+        }
+    }
+
+    /// Cuts every connection; what was kept back never arrives. New connections pass.
+    pub fn cut(&self) {
+        self.set(Flow::Down);
+        self.set(Flow::Open);
     }
 
     /// How many times bytes were kept back so far.
@@ -86,12 +95,22 @@ impl Proxy {
     }
 }
 
+/// Both directions, until one of them ends with an error or both have ended.
+async fn pass(client: TcpStream, server: TcpStream, flow: watch::Receiver<Flow>, held: watch::Sender<u64>) {
+    let (client_read, client_write) = client.into_split();
+    let (server_read, server_write) = server.into_split();
+    tokio::join!(
+        pump(client_read, server_write, flow.clone(), Flow::HoldRequests, &held),
+        pump(server_read, client_write, flow, Flow::HoldAnswers, &held),
+    );
+}
+
 async fn pump(
-    mut from: tokio::net::tcp::OwnedReadHalf,
-    mut to: tokio::net::tcp::OwnedWriteHalf,
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
     mut flow: watch::Receiver<Flow>,
     closed: Flow,
-    held: watch::Sender<u64>,
+    held: &watch::Sender<u64>,
 ) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count) = from.read(&mut buffer).await {

@@ -170,6 +170,7 @@ fn watch_database(supervisor: &mut Supervisor, ledger: &Ledger, check: Check, st
             let mut ticks = tokio::time::interval(PROBE_INTERVAL);
             while stop.run_until_cancelled(ticks.tick()).await.is_some() {
                 match ledger.probe().await {
+                    Ok(probe) if !probe.migrated => check.fail("the tables are missing; run kassa migrate"),
                     Ok(probe) if probe.commits_are_durable() => check.ok(),
                     Ok(probe) => check.warn(format!(
                         "synchronous_commit is {}: an accepted receipt may be lost in a crash; set it to on",

@@ -100,11 +100,18 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Unavailable`] when it does not answer.
     pub async fn probe(&self) -> Result<Probe, LedgerError> {
-        let setting = sqlx::query_scalar!("SELECT current_setting('synchronous_commit')")
-            .fetch_one(&self.pool)
-            .await?;
+        let row = sqlx::query!(
+            r#"
+            SELECT
+                current_setting('synchronous_commit') AS "synchronous_commit!",
+                to_regclass('dead_letters') IS NOT NULL AS "migrated!"
+            "#,
+        )
+        .fetch_one(&self.pool)
+        .await?;
         Ok(Probe {
-            synchronous_commit: setting.unwrap_or_default(),
+            synchronous_commit: row.synchronous_commit,
+            migrated: row.migrated,
         })
     }
 
@@ -133,6 +140,8 @@ impl Ledger {
 pub struct Probe {
     /// `on`, `remote_apply`, `remote_write`, `local` or `off`. Below `on`, an acknowledged commit may be lost.
     pub synchronous_commit: String,
+    /// Whether the tables are there.
+    pub migrated: bool,
 }
 
 impl Probe {

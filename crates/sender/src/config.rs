@@ -60,10 +60,11 @@ impl Config {
     #[must_use]
     pub fn faults(&self, longest_call: Duration) -> Vec<String> {
         let mut faults = Vec::new();
-        let shortest = longest_call.saturating_add(RECORDING);
+        let shortest = longest_call.saturating_add(RECORDING).saturating_add(STARTING);
         if self.lease < shortest {
             faults.push(format!(
-                "sender.lease: {:?} is shorter than the longest call and its recording; set it to at least {shortest:?}",
+                "sender.lease: {:?} is too short for the longest call, its start and its recording; set it to at least \
+                 {shortest:?}",
                 self.lease
             ));
         }
@@ -81,4 +82,7 @@ impl Config {
 }
 
 /// What a lease must leave for writing the outcome down, and for clocks that run apart.
-pub(crate) const RECORDING: Duration = Duration::from_secs(2);
+pub(crate) const RECORDING: Duration = Duration::from_secs(1);
+/// What a lease must leave between the claim and the call: an attempt that begins later is given back unsent, so with
+/// nothing left none would ever be made.
+const STARTING: Duration = Duration::from_secs(1);

@@ -1,0 +1,246 @@
+//! Every statement that runs per receipt or per tick reads the same however many receipts are done.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ledger::Ledger;
+use sqlx::{Connection, PgConnection};
+
+use crate::sample::{LEASE, MINUTE, accepted, answer, claim, claimed, done, offer, outcome, queued, quota};
+use crate::scratch::{Scratch, until};
+
+/// Enough for Postgres to have gone over from a plan for the parameters to a plan for all of them.
+const CALLS: usize = 12;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Reads {
+    buffers: i64,
+    table_scans: i64,
+}
+
+/// A ledger with so many receipts that are done, and some work of each kind.
+async fn filled(done: i64, analyzed: bool) -> Scratch {
+    let scratch = Scratch::new().await;
+    let mut connection = PgConnection::connect_with(&scratch.options())
+        .await
+        .expect("a connection");
+    for statement in [
+        "ALTER TABLE transactions SET (autovacuum_enabled = false)",
+        "ALTER TABLE registrations SET (autovacuum_enabled = false)",
+        "ALTER TABLE attempts SET (autovacuum_enabled = false)",
+        "ALTER TABLE events SET (autovacuum_enabled = false)",
+    ] {
+        sqlx::query(statement).execute(&mut connection).await.expect("arranged");
+    }
+    for statement in [
+        "INSERT INTO transactions (id, store, account, vendor, operation, document_number, document_part, \
+         request_hash, body, total_kopecks, external_id, state, vendor_uuid, fn, fd, fpd, registered_at) \
+         SELECT gen_random_uuid(), 'main', 'main', 'atol', 'sell', 'd' || n, 'main', sha256('x'), '{}', 100, \
+         'invoice_main_d' || n, 'done', 'uuid-d' || n, '1', n, '1', now() FROM generate_series(1, $1) AS n",
+        "INSERT INTO registrations (transaction_id, generation, account, external_id, state, vendor_uuid) \
+         SELECT id, 0, account, external_id, 'done', vendor_uuid FROM transactions LIMIT $1",
+        "INSERT INTO attempts (transaction_id, number, generation, kind, worker, finished_at, class) \
+         SELECT id, 1, 0, 'send', 'w', now(), 'accepted' FROM transactions LIMIT $1",
+        "INSERT INTO events (id, type, store, transaction_id, body, published_at) \
+         SELECT gen_random_uuid(), 'receipt.done', 'main', id, '{}', now() FROM transactions LIMIT $1",
+    ] {
+        sqlx::query(statement)
+            .bind(done)
+            .execute(&mut connection)
+            .await
+            .expect("filled");
+    }
+    if analyzed {
+        sqlx::query("ANALYZE").execute(&mut connection).await.expect("analyzed");
+    }
+    connection.close().await.expect("closed");
+
+    let ledger = scratch.ledger();
+    for number in 0..200 {
+        ledger.accept(offer(&format!("due-{number}"))).await.expect("accepted");
+    }
+    for number in 0..100 {
+        let number = format!("wait-{number}");
+        let claimed = claimed(&ledger, &number).await;
+        ledger
+            .record(outcome(&claimed, accepted(&format!("uuid-{number}"))))
+            .await
+            .expect("recorded");
+    }
+    ledger.close().await;
+    scratch
+}
+
+/// By a connection of its own, which has told what it read when this returns.
+async fn count(scratch: &Scratch, statement: &'static str) -> i64 {
+    let mut connection = PgConnection::connect_with(&scratch.options())
+        .await
+        .expect("a connection");
+    let count = sqlx::query_scalar(statement)
+        .fetch_one(&mut connection)
+        .await
+        .expect("a count");
+    connection.close().await.expect("closed");
+    count
+}
+
+async fn counters(scratch: &Scratch) -> Reads {
+    until(
+        "every other connection has ended, and so has told what it read",
+        || async {
+            count(
+                scratch,
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+             AND backend_type = 'client backend' AND pid <> pg_backend_pid()",
+            )
+            .await
+                == 0
+        },
+    )
+    .await;
+    let buffers = count(
+        scratch,
+        "SELECT sum(heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit)::bigint \
+         FROM pg_statio_user_tables WHERE relname <> '_sqlx_migrations'",
+    );
+    let table_scans = count(
+        scratch,
+        "SELECT sum(seq_scan)::bigint FROM pg_stat_user_tables WHERE relname <> '_sqlx_migrations'",
+    );
+    Reads {
+        buffers: buffers.await,
+        table_scans: table_scans.await,
+    }
+}
+
+/// What `step` reads, for a ledger of its own.
+async fn reads<T, Fut: Future<Output = T>>(scratch: &Scratch, step: impl FnOnce(Ledger) -> Fut) -> (Reads, T) {
+    let before = counters(scratch).await;
+    let ledger = scratch.ledger();
+    let result = step(ledger.clone()).await;
+    ledger.close().await;
+    let after = counters(scratch).await;
+    let reads = Reads {
+        buffers: after.buffers - before.buffers,
+        table_scans: after.table_scans - before.table_scans,
+    };
+    (reads, result)
+}
+
+async fn reads_of_each(scratch: &Scratch) -> BTreeMap<&'static str, Reads> {
+    let mut each = BTreeMap::new();
+    let (accepting, ids) = reads(scratch, |ledger| async move {
+        let mut ids = Vec::new();
+        for number in 0..CALLS {
+            ids.push(queued(&ledger, &format!("new-{number}")).await);
+        }
+        ids
+    })
+    .await;
+    each.insert("accept", accepting);
+
+    let (claiming, claims) = reads(scratch, |ledger| async move {
+        let mut claims = Vec::new();
+        for id in ids {
+            claims.push(claim(&ledger, id, 0).await);
+        }
+        claims
+    })
+    .await;
+    each.insert("claim", claiming);
+
+    let (rendering, claims) = reads(scratch, |ledger| async move {
+        for claimed in &claims {
+            ledger
+                .store_wire_body(claimed, "body".to_owned())
+                .await
+                .expect("stored");
+        }
+        claims
+    })
+    .await;
+    each.insert("store_wire_body", rendering);
+
+    let (recording, ()) = reads(scratch, |ledger| async move {
+        for (number, claimed) in claims.iter().enumerate() {
+            let taken = accepted(&format!("uuid-new-{number}"));
+            ledger.record(outcome(claimed, taken)).await.expect("recorded");
+        }
+    })
+    .await;
+    each.insert("record", recording);
+
+    let (claiming, ()) = reads(scratch, |ledger| async move {
+        for _ in 0..CALLS {
+            let claims = ledger
+                .claim_due(&quota(10), Duration::ZERO, LEASE)
+                .await
+                .expect("no outage");
+            assert_eq!(claims.len(), 10);
+        }
+    })
+    .await;
+    each.insert("claim_due", claiming);
+
+    let (looking, ()) = reads(scratch, |ledger| async move {
+        for _ in 0..CALLS {
+            assert!(ledger.abandoned(10).await.expect("no outage").is_empty());
+        }
+    })
+    .await;
+    each.insert("abandoned", looking);
+
+    let (polling, polls) = reads(scratch, |ledger| async move {
+        let mut polls = Vec::new();
+        for _ in 0..CALLS {
+            polls.extend(ledger.claim_polls(&quota(5), MINUTE).await.expect("no outage"));
+        }
+        polls
+    })
+    .await;
+    assert_eq!(polls.len(), CALLS * 5);
+    each.insert("claim_polls", polling);
+
+    let (recording, ()) = reads(scratch, |ledger| async move {
+        for polled in &polls[..CALLS] {
+            ledger.record_poll(answer(polled, done())).await.expect("recorded");
+        }
+    })
+    .await;
+    each.insert("record_poll", recording);
+
+    let (taking, ()) = reads(scratch, |ledger| async move {
+        for _ in 0..CALLS {
+            let events = ledger.take_events(10).await.expect("no outage");
+            assert_eq!(events.len(), 10);
+            let ids: Vec<_> = events.iter().map(|event| event.id).collect();
+            ledger.mark_published(&ids).await.expect("marked");
+        }
+    })
+    .await;
+    each.insert("take_events", taking);
+    each
+}
+
+async fn grows_with_what_is_done(analyzed: bool) {
+    let few = reads_of_each(&filled(20_000, analyzed).await).await;
+    let many = reads_of_each(&filled(200_000, analyzed).await).await;
+    for (step, with_few) in &few {
+        let with_many = many[step];
+        assert_eq!(with_many.table_scans, 0, "{step} reads a whole table: {with_many:?}");
+        assert!(
+            with_many.buffers < 2 * with_few.buffers,
+            "{step}: {with_few:?} with 20,000 done receipts, {with_many:?} with 200,000"
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_step_reads_more_when_ten_times_as_many_receipts_are_done() {
+    grows_with_what_is_done(true).await;
+}
+
+#[tokio::test]
+async fn no_step_reads_more_before_the_tables_were_ever_analyzed() {
+    grows_with_what_is_done(false).await;
+}
