@@ -162,15 +162,19 @@ impl Fleet {
     /// # Errors
     /// When it cannot be started.
     pub async fn try_command(&self, arguments: &[&str]) -> anyhow::Result<std::process::Output> {
+        self.try_command_with(self.config.to_str().context("a path in UTF-8")?, arguments)
+            .await
+    }
+
+    /// The same with another configuration file.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn try_command_with(&self, config: &str, arguments: &[&str]) -> anyhow::Result<std::process::Output> {
         let mut command = tokio::process::Command::new(&self.program);
         // The URLs are in the file; those of the test command must not win over them.
         command.env_remove("DATABASE_URL").env_remove("AMQP_URL");
-        Ok(command
-            .arg("--config")
-            .arg(&self.config)
-            .args(arguments)
-            .output()
-            .await?)
+        Ok(command.args(["--config", config]).args(arguments).output().await?)
     }
 
     /// The configuration file.
@@ -266,7 +270,6 @@ poll_intervals = {poll_intervals}
         r#"
 [log]
 format = "json"
-level = "info"
 
 [health]
 listen = "127.0.0.1:0"

@@ -30,6 +30,12 @@ impl Shop {
         })
     }
 
+    /// Its channel, for what a test asks the broker itself.
+    #[must_use]
+    pub const fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
     /// Publishes one message and waits for the broker's confirm.
     ///
     /// # Errors

@@ -114,6 +114,10 @@ impl Config {
         let mut vendors: Vec<_> = directory.vendors.values().cloned().collect();
         vendors.sort();
         vendors.dedup();
-        queue::Topology::new(&self.broker.prefix, &vendors, &self.delays())
+        let delays = match self.sender.delays {
+            sender::Delays::Broker => self.delays(),
+            sender::Delays::Table => Vec::new(),
+        };
+        queue::Topology::new(&self.broker.prefix, &vendors, &delays)
     }
 }

@@ -32,14 +32,14 @@ pub(crate) fn print<T: Serialize>(
 }
 
 /// A table without rules between rows, so that it can be searched line by line.
-pub(crate) fn table(headings: &[&str], rows: Vec<Vec<String>>) -> Table {
+fn table(headings: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(headings.iter().copied());
     table.add_rows(rows);
-    table
+    table.trim_fmt()
 }
 
 /// Roubles for people.

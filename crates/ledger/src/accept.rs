@@ -80,6 +80,39 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// The transaction that holds exactly this request, if it was accepted before. For requests that would be refused
+    /// today: a VAT rate may have ended, a default may have gone, and the receipt is registered all the same.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn accepted_before(
+        &self,
+        subject: &Subject,
+        request_hash: &[u8; 32],
+    ) -> Result<Option<TransactionId>, LedgerError> {
+        let id = sqlx::query_scalar!(
+            r#"
+            SELECT id
+            FROM transactions
+            WHERE document_number = $1
+                AND store = $2
+                AND operation = $3
+                AND document_part = $4
+                AND request_hash = $5
+            "#,
+            subject.document.as_str(),
+            subject.store.as_str(),
+            subject.operation.name(),
+            subject.part.as_str(),
+            &request_hash[..],
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(id.map(TransactionId))
+    }
+}
+
 /// One row of what the accepting statement answers.
 struct Answered {
     is_ours: bool,

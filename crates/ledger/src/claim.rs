@@ -183,8 +183,8 @@ impl Ledger {
         Ok(readable(rows))
     }
 
-    /// Transactions whose claimers ended without a word so often, three times in a row, that the receipt itself is suspected. The caller
-    /// records them as unknown.
+    /// Transactions whose claimers ended without a word three times in a row: the receipt itself is suspected. The
+    /// caller records them as unknown.
     ///
     /// # Errors
     /// An outage.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use ledger::{Acceptance, First, LedgerError, NewDeadLetter, NewTransaction, Origin, Rejection, until_taken};
 use queue::{Delivery, Disposition, Handler, Pointer};
 use receipt::event::EventType;
-use receipt::intake::{self, Prepared};
+use receipt::intake::{self, NotAccepted, Prepared};
 
 use crate::poller::Context;
 
@@ -25,23 +25,36 @@ impl Handler for Drain {
             tracing::warn!("a pointer was dead-lettered by the broker; its transaction is woken by the table");
             return Disposition::Done;
         }
-        let prepared = context.directory.prepare(
+        let asked = context.directory.read(
             &delivery.body,
             delivery.message_type.as_deref(),
             Some(&delivery.routing_key),
-            Timestamp::now().to_zoned(context.registers.clone()).date(),
         );
-        match prepared {
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(why) => return self.refuse(&delivery, &why).await,
+        };
+        match asked.freeze(Timestamp::now().to_zoned(context.registers.clone()).date()) {
             Ok(prepared) => self.accept(&delivery, prepared).await,
             Err(why) => {
-                self.bury(&delivery, why.code(), why.problem(), EventType::Rejected)
-                    .await
+                let (subject, hash) = (asked.subject(), asked.request_hash());
+                let known = || context.ledger.accepted_before(&subject, &hash);
+                match until_taken(&context.stop, "a question about a request", known).await {
+                    Ok(Some(_)) => Disposition::Done,
+                    Ok(None) => self.refuse(&delivery, &why).await,
+                    Err(_) => Disposition::Leave,
+                }
             }
         }
     }
 }
 
 impl Drain {
+    async fn refuse(&self, delivery: &Delivery, why: &NotAccepted) -> Disposition {
+        self.bury(delivery, why.code(), why.problem(), EventType::Rejected)
+            .await
+    }
+
     async fn accept(&self, delivery: &Delivery, prepared: Prepared) -> Disposition {
         let context = &self.context;
         let vendor = prepared.vendor.clone();

@@ -80,10 +80,11 @@ impl Producer {
     /// [`AcceptError`]; nothing was stored, but for an outage whose commit got no answer. Calling again is harmless.
     pub async fn accept(&self, body: &[u8]) -> Result<Accepted, AcceptError> {
         let today = Timestamp::now().to_zoned(self.moscow.clone()).date();
-        let prepared = self
+        let asked = self
             .directory
-            .prepare(body, None, None, today)
+            .read(body, None, None)
             .map_err(AcceptError::NotAccepted)?;
+        let prepared = asked.freeze(today).map_err(AcceptError::NotAccepted)?;
         let (vendor, external_id) = (prepared.vendor.clone(), prepared.external_id.clone());
         let new = NewTransaction {
             subject: prepared.subject,

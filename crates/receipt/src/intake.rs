@@ -160,20 +160,18 @@ pub fn moscow() -> TimeZone {
 }
 
 impl Directory {
-    /// Reads and checks a request, fills in the store's defaults and freezes it.
+    /// Reads a request and finds its store and account.
     ///
-    /// `message_type` and `routing_key` are the message's, if it came as one. `today` is the day in Moscow: it decides
-    /// which VAT rates are in force.
+    /// `message_type` and `routing_key` are the message's, if it came as one.
     ///
     /// # Errors
     /// [`NotAccepted`] with everything that is wrong, at once.
-    pub fn prepare(
+    pub fn read(
         &self,
         body: &[u8],
         message_type: Option<&str>,
         routing_key: Option<&str>,
-        today: Date,
-    ) -> Result<Prepared, NotAccepted> {
+    ) -> Result<Asked<'_>, NotAccepted> {
         if let Some(given) = message_type.filter(|given| !given.is_empty() && *given != REQUEST_TYPE) {
             return Err(NotAccepted::UnknownType(given.chars().take(80).collect()));
         }
@@ -188,21 +186,62 @@ impl Directory {
             .vendors
             .get(account)
             .ok_or_else(|| NotAccepted::UnknownAccount(account.clone()))?;
-        let frozen = request.freeze(settings, today).map_err(NotAccepted::Invalid)?;
-        let external_id = ExternalId::of(request.operation(), store, request.document(), request.part(), 0)
+        Ok(Asked {
+            request,
+            settings,
+            vendor,
+        })
+    }
+}
+
+/// A request that keeps the contract, and what its store says.
+#[derive(Debug, Clone)]
+pub struct Asked<'a> {
+    request: RequestV1,
+    settings: &'a StoreSettings,
+    vendor: &'a VendorName,
+}
+
+impl Asked<'_> {
+    /// The document, under an id that is new with every call.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        let request = &self.request;
+        Subject {
+            transaction_id: TransactionId::new(),
+            store: request.store().clone(),
+            operation: request.operation(),
+            document: request.document().clone(),
+            part: request.part().clone(),
+            order: request.order().cloned(),
+        }
+    }
+
+    /// SHA-256 of the canonical request before store defaults.
+    #[must_use]
+    pub fn request_hash(&self) -> [u8; 32] {
+        self.request.hash()
+    }
+
+    /// Fills in the store's defaults and freezes the receipt. `today` is the day in Moscow: it decides which VAT rates
+    /// are in force. What is refused here may have been accepted on an earlier day, so whoever buries it looks into the
+    /// ledger first.
+    ///
+    /// # Errors
+    /// [`NotAccepted::Invalid`] with everything that is wrong, at once.
+    pub fn freeze(&self, today: Date) -> Result<Prepared, NotAccepted> {
+        let subject = self.subject();
+        let frozen = self
+            .request
+            .freeze(self.settings, today)
+            .map_err(NotAccepted::Invalid)?;
+        let external_id = ExternalId::of(subject.operation, &subject.store, &subject.document, &subject.part, 0)
             .expect("a parsed request leaves room for its key");
         Ok(Prepared {
-            subject: Subject {
-                transaction_id: TransactionId::new(),
-                store: store.clone(),
-                operation: request.operation(),
-                document: request.document().clone(),
-                part: request.part().clone(),
-                order: request.order().cloned(),
-            },
-            account: account.clone(),
-            vendor: vendor.clone(),
-            request_hash: request.hash(),
+            subject,
+            account: self.settings.account.clone(),
+            vendor: self.vendor.clone(),
+            request_hash: self.request_hash(),
             receipt: frozen.receipt,
             external_id,
         })

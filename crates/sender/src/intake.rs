@@ -10,7 +10,7 @@ use ledger::{Acceptance, First, LedgerError, NewTransaction, Origin, Rejection, 
 use queue::{Delivery, Disposition, Handler, Pointer};
 use receipt::StateName;
 use receipt::event::EventType;
-use receipt::intake::{self, Prepared};
+use receipt::intake::{self, NotAccepted, Prepared};
 use vendors::Rendering;
 
 use crate::attempt::attempt;
@@ -27,23 +27,36 @@ pub(crate) struct Intake {
 impl Handler for Intake {
     async fn handle(&self, delivery: Delivery) -> Disposition {
         let context = &self.context;
-        let prepared = context.directory.prepare(
+        let asked = context.directory.read(
             &delivery.body,
             delivery.message_type.as_deref(),
             Some(&delivery.routing_key),
-            Timestamp::now().to_zoned(context.moscow.clone()).date(),
         );
-        match prepared {
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(why) => return self.refuse(&delivery, &why).await,
+        };
+        match asked.freeze(Timestamp::now().to_zoned(context.moscow.clone()).date()) {
             Ok(prepared) => self.accept(&delivery, prepared).await,
             Err(why) => {
-                let rejection = rejection(why.code(), why.problem(), EventType::Rejected);
-                bury(context, Origin::Intake, &delivery, rejection).await
+                let (subject, hash) = (asked.subject(), asked.request_hash());
+                let known = || context.ledger.accepted_before(&subject, &hash);
+                match until_taken(&context.stop, "a question about a request", known).await {
+                    Ok(Some(_)) => Disposition::Done,
+                    Ok(None) => self.refuse(&delivery, &why).await,
+                    Err(_) => Disposition::Leave,
+                }
             }
         }
     }
 }
 
 impl Intake {
+    async fn refuse(&self, delivery: &Delivery, why: &NotAccepted) -> Disposition {
+        let rejection = rejection(why.code(), why.problem(), EventType::Rejected);
+        bury(&self.context, Origin::Intake, delivery, rejection).await
+    }
+
     async fn accept(&self, delivery: &Delivery, prepared: Prepared) -> Disposition {
         let context = &self.context;
         let vendor = prepared.vendor.clone();

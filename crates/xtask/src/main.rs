@@ -1,5 +1,4 @@
-//! `cargo xtask …`: the commands of a developer's day.
-
+#![doc = include_str!("../README.md")]
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,

@@ -39,7 +39,7 @@ async fn no_state_stands_without_what_belongs_to_it() {
         (set("1", "due_at = NULL"), "transactions_only_what_waits_is_due"),
         (set("3", "due_at = now()"), "transactions_only_what_waits_is_due"),
         (set("1", "state = 'sending'"), "transactions_sending_has_a_claim"),
-        (set("1", "state = 'lost'"), "transactions_state"),
+        (set("3", "state = 'lost'"), "transactions_state"),
         (set("1", "operation = 'gift'"), "transactions_operation"),
         (set("1", "total_kopecks = -1"), "transactions_total"),
         (set("1", "request_hash = 'short'"), "transactions_request_hash"),

@@ -62,14 +62,14 @@ async fn the_shop_is_told_which_message_was_refused_and_why() {
     let scratch = Scratch::new().await;
     let ledger = scratch.ledger();
     ledger.bury(&a_letter()).await.expect("buried");
-    let (event_type, store, correlation_id, body) = the_event(&ledger).await;
-    assert_eq!((event_type.as_str(), store.as_str()), ("request.rejected", "main"));
-    assert_eq!(correlation_id.as_deref(), Some("message-1"));
-    assert_eq!(body["problem"]["errors"][0]["pointer"], "/lines/0");
     let commits = scratch
         .count("SELECT count(DISTINCT written) FROM (SELECT xmin::text AS written FROM dead_letters UNION ALL SELECT xmin::text FROM events) rows")
         .await;
     assert_eq!(commits, 1, "the message and what is told of it");
+    let (event_type, store, correlation_id, body) = the_event(&ledger).await;
+    assert_eq!((event_type.as_str(), store.as_str()), ("request.rejected", "main"));
+    assert_eq!(correlation_id.as_deref(), Some("message-1"));
+    assert_eq!(body["problem"]["errors"][0]["pointer"], "/lines/0");
 }
 
 #[tokio::test]

@@ -10,17 +10,19 @@ use crate::{
     workspace,
 };
 
+const LIMIT: Duration = Duration::from_secs(5);
+
 /// As `docker-compose.yml` has them.
 pub(crate) const DATABASE_URL: &str = "postgres://kassa:kassa@127.0.0.1:25432/kassa";
 pub(crate) const DATABASE_URL_INSIDE: &str = "postgres://kassa:kassa@127.0.0.1:5432/kassa";
 pub(crate) const AMQP_URL: &str = "amqp://kassa:kassa@127.0.0.1:25672/%2f";
 
-/// Whether an engine answers; the client alone is of no use.
+/// Whether an engine answers and compose is there; the client alone is of no use.
 pub(crate) fn engine_answers() -> bool {
     succeeds(
         Command::new("docker").args(["info", "--format", "{{.ServerVersion}}"]),
-        Duration::from_secs(5),
-    )
+        LIMIT,
+    ) && succeeds(Command::new("docker").args(["compose", "version"]), LIMIT)
 }
 
 /// Starts one service and waits until its health check is content.

@@ -69,7 +69,7 @@ pub(crate) fn verdict(verdict: &Verdict) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    println!("\n{states}\n");
+    println!("\n{}\n", states.trim_fmt());
 
     let mut books = Table::new();
     books.load_style(presets::NOTHING);
@@ -96,7 +96,7 @@ pub(crate) fn verdict(verdict: &Verdict) {
     if let Some(column) = books.column_mut(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    println!("{books}\n");
+    println!("{}\n", books.trim_fmt());
     println!(
         " {} sends died with their worker, {} answers were recovered from the vendor under the same id",
         verdict.unfinished_attempts, verdict.adopted
@@ -130,4 +130,6 @@ pub(crate) fn addresses(story: &Story) {
     println!("  logs       {}", story.fleet.folder.display());
     println!("  next       target/debug/kassa --config {config} list");
     println!("             target/debug/kassa --config {config} show 000005");
+    let pids: Vec<String> = story.pids().iter().map(ToString::to_string).collect();
+    println!("  stop       kill {}", pids.join(" "));
 }

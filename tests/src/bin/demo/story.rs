@@ -1,6 +1,7 @@
 //! What happens, in order. Everything that is told was measured.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
@@ -29,6 +30,7 @@ pub(crate) struct Story {
     pub(crate) pool: PgPool,
     /// When each marker was first published.
     pub(crate) published_at: HashMap<String, SystemTime>,
+    vendor_folder: PathBuf,
     processes: Vec<Process>,
 }
 
@@ -39,7 +41,18 @@ impl Story {
             process.stop(Duration::from_secs(20)).await?;
         }
         self.pool.close().await;
+        drop(self.vendor);
+        std::fs::remove_dir_all(&self.vendor_folder)?;
         self.fleet.remove().await
+    }
+
+    /// The ids of everything that runs.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.processes
+            .iter()
+            .chain([&self.vendor.process])
+            .filter_map(Process::pid)
+            .collect()
     }
 
     /// Leaves everything running.
@@ -50,8 +63,9 @@ impl Story {
 }
 
 pub(crate) async fn play(plan: &Plan, teller: &mut Teller) -> anyhow::Result<Story> {
-    let folder = std::env::temp_dir();
-    let vendor = Vendor::start(&folder, "200ms..800ms", &[]).await?;
+    let vendor_folder = std::env::temp_dir().join(format!("kassa-demo-vendor-{}", std::process::id()));
+    std::fs::create_dir_all(&vendor_folder)?;
+    let vendor = Vendor::start(&vendor_folder, "200ms..800ms", &[]).await?;
     let pace = Pace {
         call: "5s",
         lease: "8s",
