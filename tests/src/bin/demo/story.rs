@@ -152,6 +152,7 @@ pub(crate) async fn play(plan: &Plan, teller: &mut Teller) -> anyhow::Result<Sto
     Ok(Story {
         fleet,
         vendor,
+        vendor_folder,
         pool,
         published_at,
         processes: vec![second, third, poller],
