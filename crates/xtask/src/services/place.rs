@@ -2,10 +2,13 @@
 
 use std::{
     fs,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
+    },
     path::{Path, PathBuf},
-    process::Command,
+    process::{self, Command},
+    thread,
     time::Duration,
 };
 
@@ -18,17 +21,17 @@ use crate::{
 
 /// Nobody: the account of this number exists on every Debian.
 const NOBODY: u32 = 65534;
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// As whom a server runs. Postgres refuses root, and the broker has no need of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum User {
     /// We are not root, so our own account will do.
     Own,
-    /// Root in a user namespace that maps it to nobody: the files stay ours and nothing must be handed over.
-    Mapped,
-    /// Root gives up its account; what containers without user namespaces leave us.
+    /// Root gives up its account.
     Nobody,
+    /// Root in a user namespace where it is nobody: for folders that only root may enter.
+    Mapped,
 }
 
 /// A folder that the servers' user can really write to.
@@ -44,15 +47,15 @@ pub(crate) fn home() -> PathBuf {
 }
 
 impl Place {
-    /// Finds the user and the folder. `target/services` is the folder whenever it can be; a checkout below `/root`
-    /// cannot be entered by nobody, so then it is a folder below `/var/tmp`.
+    /// Finds the user and the folder. `target/services` is the folder whenever it can be. Nobody cannot enter a
+    /// checkout below `/root`; then, if there are no user namespaces either, it is a folder below `/var/tmp`.
     pub(crate) fn find() -> Result<Self> {
         let home = home();
         fs::create_dir_all(&home).with_context(|| format!("{} cannot be made", home.display()))?;
         let home = home.canonicalize()?;
         let elsewhere = Path::new("/var/tmp").join(format!("kassa-{:08x}", short_hash(&home)));
         let users: &[User] = if is_root()? {
-            &[User::Mapped, User::Nobody]
+            &[User::Nobody, User::Mapped]
         } else {
             &[User::Own]
         };
@@ -68,13 +71,6 @@ impl Place {
             }
         }
         bail!("no folder can be written by an account other than root; run this as an ordinary user")
-    }
-
-    /// The folder of one server, made and handed over when it is new.
-    pub(crate) fn folder_of(&self, server: &str) -> Result<PathBuf> {
-        let folder = self.folder.join(server);
-        self.make(&folder)?;
-        Ok(folder)
     }
 
     /// Makes a folder that the servers' user owns.
@@ -105,20 +101,28 @@ impl Place {
         command
     }
 
+    /// With all that is in it: an earlier run may have had another user.
     fn hand_over(&self, path: &Path) -> Result<()> {
-        match self.user {
-            User::Own | User::Mapped => Ok(()),
-            User::Nobody => chown(path, Some(NOBODY), Some(NOBODY))
-                .with_context(|| format!("{} cannot be given to another account", path.display())),
+        let owner = match self.user {
+            User::Own => return Ok(()),
+            User::Nobody => NOBODY,
+            User::Mapped => 0,
+        };
+        if fs::metadata(path)?.uid() != owner {
+            let mut chown = Command::new("chown");
+            chown.args(["-R", "-h", &format!("{owner}:{owner}")]).arg(path);
+            output(&mut chown, LIMIT)?;
         }
+        Ok(())
     }
 
     fn is_usable(&self) -> bool {
         // In `/var/tmp` a stranger could have been first.
         let strange = fs::symlink_metadata(&self.folder).is_ok_and(|found| !found.is_dir() || !is_ours(found.uid()));
-        let probe = self.folder.join("probe");
-        let folders = [&self.folder, &probe];
-        if strange || !folders.into_iter().all(|folder| self.make(folder).is_ok()) {
+        let probe = self
+            .folder
+            .join(format!("probe-{}-{:?}", process::id(), thread::current().id()));
+        if strange || make_open(&self.folder).is_err() || self.make(&probe).is_err() {
             return false;
         }
         let mut touch = self.command("touch");
@@ -126,6 +130,15 @@ impl Place {
         fs::remove_dir_all(&probe).ok();
         usable
     }
+}
+
+/// A folder that everybody may enter, since the folders in it are closed.
+fn make_open(folder: &Path) -> std::io::Result<()> {
+    if !folder.exists() {
+        fs::create_dir_all(folder)?;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(())
 }
 
 fn is_ours(owner: u32) -> bool {
@@ -152,9 +165,9 @@ pub(crate) fn is_root() -> Result<bool> {
     }
 }
 
+/// A number for a path that stays the same in all versions of the compiler (FNV-1a).
 pub(crate) fn short_hash(path: &Path) -> u32 {
-    let mut hasher = DefaultHasher::new();
-    path.hash(&mut hasher);
-    let [.., a, b, c, d] = hasher.finish().to_be_bytes();
-    u32::from_be_bytes([a, b, c, d])
+    path.as_os_str().as_bytes().iter().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    })
 }

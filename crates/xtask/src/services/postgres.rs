@@ -10,9 +10,10 @@ use std::{
 use anyhow::{Result, bail};
 
 use super::{
+    docker,
     place::Place,
     process::{self, clean_environment},
-    server::Server,
+    server::{DATA, Server},
 };
 use crate::{
     command::{output, succeeds, tail, wait_until},
@@ -30,13 +31,6 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    pub(crate) fn new(programs: PathBuf, password: &str) -> Self {
-        Self {
-            programs,
-            password: password.to_owned(),
-        }
-    }
-
     fn psql(&self, folder: &Path, port: u16, database: &str) -> Command {
         let mut psql = Command::new(self.programs.join("psql"));
         clean_environment(&mut psql, folder);
@@ -84,24 +78,30 @@ impl Postgres {
         initdb.current_dir(folder);
         timed(Self::NAME, "new cluster", || output(&mut initdb, START_LIMIT))?;
         fs::remove_file(password).ok();
-        fs::rename(&unfinished, folder.join("data"))?;
+        fs::rename(&unfinished, folder.join(DATA))?;
         Ok(())
     }
 }
 
 impl Server for Postgres {
     const NAME: &'static str = "postgres";
+    const VARIABLE: &'static str = "DATABASE_URL";
+    const PACKAGE: &'static str = "postgresql";
+    const CONTAINER_URL: &'static str = docker::DATABASE_URL;
     const PORTS: u16 = 1;
     const MAIN: &'static str = "postgres";
     /// "Fast" shutdown: sessions are ended, all is written.
     const GENTLE: &'static str = "INT";
 
-    fn url(&self, port: u16) -> String {
-        format!("postgres://kassa:{}@127.0.0.1:{port}/kassa", self.password)
+    fn find(password: &str) -> Option<Self> {
+        Some(Self {
+            programs: find()?,
+            password: password.to_owned(),
+        })
     }
 
-    fn data(&self) -> &'static str {
-        "data"
+    fn url(&self, port: u16) -> String {
+        format!("postgres://kassa:{}@127.0.0.1:{port}/kassa", self.password)
     }
 
     fn answers(&self, port: u16) -> bool {
@@ -109,7 +109,7 @@ impl Server for Postgres {
     }
 
     fn start(&self, place: &Place, folder: &Path, port: u16) -> Result<()> {
-        let data = folder.join("data");
+        let data = folder.join(DATA);
         let major = fs::read_to_string(data.join("PG_VERSION")).unwrap_or_default();
         if data.join("global/pg_control").exists() && version(&self.programs) != major.trim().parse().ok() {
             bail!("the data was written by Postgres {}", major.trim());

@@ -12,9 +12,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{
+    docker,
     place::Place,
     process::{self, clean_environment},
-    server::Server,
+    server::{DATA, Server},
 };
 use crate::command::{output, tail, wait_until};
 
@@ -27,13 +28,6 @@ pub(crate) struct RabbitMq {
 }
 
 impl RabbitMq {
-    pub(crate) fn new(programs: PathBuf, password: &str) -> Self {
-        Self {
-            programs,
-            password: password.to_owned(),
-        }
-    }
-
     fn settings(&self, place: &Place, folder: &Path, port: u16) -> Result<()> {
         let config = format!(
             "listeners.tcp.1 = 127.0.0.1:{port}\n\
@@ -64,7 +58,7 @@ impl RabbitMq {
             .env("RABBITMQ_DIST_PORT", (port + 1).to_string())
             .env("ERL_EPMD_PORT", (port + 2).to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("RABBITMQ_MNESIA_BASE", folder.join("data"))
+            .env("RABBITMQ_MNESIA_BASE", folder.join(DATA))
             .env("RABBITMQ_LOG_BASE", folder.join("logs"))
             .env("RABBITMQ_PID_FILE", folder.join("pid"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("enabled_plugins"))
@@ -80,17 +74,23 @@ impl RabbitMq {
 
 impl Server for RabbitMq {
     const NAME: &'static str = "rabbitmq";
+    const VARIABLE: &'static str = "AMQP_URL";
+    const PACKAGE: &'static str = "rabbitmq-server";
+    const CONTAINER_URL: &'static str = docker::AMQP_URL;
     /// For clients, for the distribution protocol that `rabbitmqctl` speaks, and for epmd.
     const PORTS: u16 = 3;
     const MAIN: &'static str = "beam.smp";
     const GENTLE: &'static str = "TERM";
 
-    fn url(&self, port: u16) -> String {
-        format!("amqp://kassa:{}@127.0.0.1:{port}/%2f", self.password)
+    fn find(password: &str) -> Option<Self> {
+        Some(Self {
+            programs: find()?,
+            password: password.to_owned(),
+        })
     }
 
-    fn data(&self) -> &'static str {
-        "data"
+    fn url(&self, port: u16) -> String {
+        format!("amqp://kassa:{}@127.0.0.1:{port}/%2f", self.password)
     }
 
     fn answers(&self, port: u16) -> bool {
@@ -98,7 +98,7 @@ impl Server for RabbitMq {
     }
 
     fn start(&self, place: &Place, folder: &Path, port: u16) -> Result<()> {
-        place.make(&folder.join("data"))?;
+        place.make(&folder.join(DATA))?;
         place.make(&folder.join("logs"))?;
         self.settings(place, folder, port)?;
         let log = folder.join("log");

@@ -22,24 +22,32 @@ const CLEAR_LIMIT: Duration = Duration::from_secs(4);
 const PORT_LIMIT: Duration = Duration::from_secs(2);
 
 /// The two servers differ in this much.
-pub(crate) trait Server {
-    /// Also the name of the server's folder.
+pub(crate) trait Server: Sized + Sync {
+    /// Also the name of its folder, and of its service in `docker-compose.yml`.
     const NAME: &'static str;
+    /// The variable of the environment that names another server to use.
+    const VARIABLE: &'static str;
+    /// The Debian package with its programs.
+    const PACKAGE: &'static str;
+    const CONTAINER_URL: &'static str;
     /// How many neighbouring ports it needs.
     const PORTS: u16;
     /// The program whose process is the server, and the signal that ends it in good order.
     const MAIN: &'static str;
     const GENTLE: &'static str;
 
+    /// Looks for its programs.
+    fn find(password: &str) -> Option<Self>;
     /// Where its clients find it.
     fn url(&self, port: u16) -> String;
     /// Whether it answers in its own protocol, right now.
     fn answers(&self, port: u16) -> bool;
     /// Starts it and waits until it serves. What stands in the folder may be the ruin of an earlier try.
     fn start(&self, place: &Place, folder: &Path, port: u16) -> Result<()>;
-    /// The part of the folder that holds its data.
-    fn data(&self) -> &'static str;
 }
+
+/// The part of a server's folder that a new start cannot replace.
+pub(crate) const DATA: &str = "data";
 
 /// What `status` tells.
 pub(crate) struct Seen {
@@ -50,44 +58,50 @@ pub(crate) struct Seen {
 
 /// Brings the server up and returns its URL.
 pub(crate) fn up<S: Server>(server: &S, place: &Place) -> Result<String> {
-    let folder = place.folder_of(S::NAME)?;
+    let folder = place.folder.join(S::NAME);
     if let Some(port) = remembered_port(&folder)
         && is_healthy(server, &folder, port)
     {
         return Ok(server.url(port));
     }
     clear_away::<S>(&folder)?;
+    place.make(&folder)?;
     let port = free_port::<S>(place, &folder)?;
-    let start = || {
-        timed(S::NAME, &format!("started at port {port}"), || {
-            server.start(place, &folder, port)
-        })
+    let Err(error) = start(server, place, &folder, port) else {
+        return Ok(server.url(port));
     };
-    if let Err(error) = start() {
-        say(S::NAME, format_args!("{error:#}"));
-        let data = folder.join(server.data());
+    let another_port = free_port::<S>(place, &folder)?;
+    if another_port == port {
+        let (data, aside) = (folder.join(DATA), folder.join("unusable"));
         if !data.exists() {
             return Err(error);
         }
+        say(S::NAME, format_args!("{error:#}"));
         say(
             S::NAME,
             "trying once more with empty data; the old data is kept beside it under the name `unusable`",
         );
-        clear_away::<S>(&folder)?;
-        let aside = folder.join("unusable");
         fs::remove_dir_all(&aside).ok();
         fs::rename(&data, &aside).with_context(|| format!("{} cannot be moved", data.display()))?;
-        if let Err(error) = start() {
-            clear_away::<S>(&folder)?;
-            return Err(error);
-        }
     }
-    Ok(server.url(port))
+    start(server, place, &folder, another_port)?;
+    Ok(server.url(another_port))
+}
+
+/// Leaves nothing running when it fails.
+fn start<S: Server>(server: &S, place: &Place, folder: &Path, port: u16) -> Result<()> {
+    let started = timed(S::NAME, &format!("started at port {port}"), || {
+        server.start(place, folder, port)
+    });
+    if started.is_err() {
+        clear_away::<S>(folder)?;
+    }
+    started
 }
 
 /// Stops the server; false when it did not run.
 pub(crate) fn down<S: Server>(place: &Place) -> Result<bool> {
-    let folder = place.folder_of(S::NAME)?;
+    let folder = place.folder.join(S::NAME);
     if process::of(&folder).is_empty() {
         return Ok(false);
     }
