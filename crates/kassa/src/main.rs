@@ -1,5 +1,6 @@
 //! The one executable: roles for machines, commands for people.
 
+mod accounts;
 mod cli;
 mod commands;
 mod config;

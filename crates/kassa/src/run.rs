@@ -12,9 +12,11 @@ use queue::{Broker, Pointers, Status};
 use sender::Sender;
 use service::health::{Check, Health};
 use service::supervise::Supervisor;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vendors::Registry;
 
+use crate::accounts;
 use crate::cli::Role;
 use crate::config::{self, Config};
 
@@ -44,63 +46,25 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
     let registry = Arc::new(Registry::build(&config.accounts, config.calls)?);
 
     let health = Health::default();
-    let mut supervisor = Supervisor::new(health.clone(), stop.clone());
-    watch_database(&mut supervisor, &ledger, health.check("database"), &stop);
-    watch_broker(&mut supervisor, &broker, health.check("broker"), &stop);
-    let sender = wants(roles, Role::Sender).then(|| {
-        let parts = (
-            ledger.clone(),
-            broker.clone(),
-            pointers.clone(),
-            config.directory(),
-            Arc::clone(&registry),
-        );
-        let sender = Sender::new(
-            config.sender.clone(),
-            parts.0,
-            parts.1,
-            parts.2,
-            parts.3,
-            parts.4,
-            stop.clone(),
-        );
-        spawn_sender(&mut supervisor, &sender);
-        sender
-    });
-    let poller = wants(roles, Role::Poller).then(|| {
-        let parts = (
-            ledger.clone(),
-            broker.clone(),
-            pointers.clone(),
-            config.directory(),
-            Arc::clone(&registry),
-        );
-        let poller = Poller::new(
-            config.poller.clone(),
-            parts.0,
-            parts.1,
-            parts.2,
-            parts.3,
-            parts.4,
-            stop.clone(),
-        );
-        spawn_poller(&mut supervisor, &poller);
-        poller
-    });
-    let listening = service::health::serve(config.health.listen, health, stop.clone()).await?;
+    let (database, broker_check) = (health.check("database"), health.check("broker"));
+    // Before anything is claimed: an address that is taken ends the process, and claims would wait for their leases.
+    let listening = service::health::serve(config.health.listen, health.clone(), stop.clone()).await?;
     tracing::info!(address = %listening.address(), "ready to answer /healthz and /readyz");
+    let mut supervisor = Supervisor::new(health, stop.clone());
+    watch_database(&mut supervisor, &ledger, database, &stop);
+    watch_broker(&mut supervisor, &broker, broker_check, &stop);
+    accounts::bind(&config, &ledger, &stop).await?;
+    let parts = Parts {
+        ledger: &ledger,
+        broker: &broker,
+        pointers: &pointers,
+        registry: &registry,
+        stop: &stop,
+    };
+    let sender = wants(roles, Role::Sender).then(|| parts.sender(&config, &mut supervisor));
+    let poller = wants(roles, Role::Poller).then(|| parts.poller(&config, &mut supervisor));
 
-    let limit = longest_drain(&config) + BEYOND_DRAIN;
-    if let Err(unfinished) = supervisor.join(limit).await {
-        tracing::warn!("{unfinished}");
-    }
-    let mut left = 0;
-    if let Some(sender) = sender {
-        left += sender.drained().await;
-    }
-    if let Some(poller) = poller {
-        left += poller.drained().await;
-    }
+    let left = stopped(&config, supervisor, sender, poller, &stop).await;
     pointers_stop.cancel();
     pointers.drained().await;
     broker_stop.cancel();
@@ -108,6 +72,83 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
     ledger.close().await;
     tracing::info!(left, "kassa has stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for the stop and then for what is under way, all of it within the longest drain. Returns how many calls were
+/// left.
+async fn stopped(
+    config: &Config,
+    supervisor: Supervisor,
+    sender: Option<Sender>,
+    poller: Option<Poller>,
+    stop: &CancellationToken,
+) -> usize {
+    let drain = longest_drain(config);
+    let cut = async {
+        stop.cancelled().await;
+        tokio::time::sleep(drain).await;
+        // From here on nobody waits for a lost database any more.
+        sender.iter().for_each(Sender::abort);
+        poller.iter().for_each(Poller::abort);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = cut => {}
+        joined = supervisor.join(drain + BEYOND_DRAIN) => {
+            if let Err(unfinished) = joined {
+                tracing::warn!("{unfinished}");
+            }
+        }
+    }
+    // The loops have ended; what they had started gets the same again at most, and usually has ended with them.
+    let deadline = Instant::now() + BEYOND_DRAIN;
+    let mut left = 0;
+    if let Some(sender) = sender {
+        left += sender.drained(deadline).await;
+    }
+    if let Some(poller) = poller {
+        left += poller.drained(deadline).await;
+    }
+    left
+}
+
+/// What the roles are made of.
+struct Parts<'a> {
+    ledger: &'a Ledger,
+    broker: &'a Broker,
+    pointers: &'a Pointers,
+    registry: &'a Arc<Registry>,
+    stop: &'a CancellationToken,
+}
+
+impl Parts<'_> {
+    fn sender(&self, config: &Config, supervisor: &mut Supervisor) -> Sender {
+        let sender = Sender::new(
+            config.sender.clone(),
+            self.ledger.clone(),
+            self.broker.clone(),
+            self.pointers.clone(),
+            config.directory(),
+            Arc::clone(self.registry),
+            self.stop.clone(),
+        );
+        spawn_sender(supervisor, &sender);
+        sender
+    }
+
+    fn poller(&self, config: &Config, supervisor: &mut Supervisor) -> Poller {
+        let poller = Poller::new(
+            config.poller.clone(),
+            self.ledger.clone(),
+            self.broker.clone(),
+            self.pointers.clone(),
+            config.directory(),
+            Arc::clone(self.registry),
+            self.stop.clone(),
+        );
+        spawn_poller(supervisor, &poller);
+        poller
+    }
 }
 
 fn wants(roles: &[Role], role: Role) -> bool {
@@ -190,6 +231,12 @@ fn watch_broker(supervisor: &mut Supervisor, broker: &Broker, check: Check, stop
         let (broker, check, stop) = (broker.clone(), Arc::clone(&check), stop.clone());
         async move {
             let mut status = broker.status();
+            // Until the connections have begun their first try the status has nothing to go by.
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                _ = broker.connected() => {}
+                _ = status.changed() => {}
+            }
             loop {
                 match &*status.borrow_and_update() {
                     Status::Connected => check.ok(),

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::claim::{Claimed, Lease};
 use crate::error::LedgerError;
+use crate::limit::limited;
 use crate::pool::Ledger;
 
 /// A receipt to be accepted.
@@ -91,8 +92,9 @@ impl Ledger {
         subject: &Subject,
         request_hash: &[u8; 32],
     ) -> Result<Option<TransactionId>, LedgerError> {
-        let id = sqlx::query_scalar!(
-            r#"
+        let id = limited(
+            sqlx::query_scalar!(
+                r#"
             SELECT id
             FROM transactions
             WHERE document_number = $1
@@ -101,13 +103,14 @@ impl Ledger {
                 AND document_part = $4
                 AND request_hash = $5
             "#,
-            subject.document.as_str(),
-            subject.store.as_str(),
-            subject.operation.name(),
-            subject.part.as_str(),
-            &request_hash[..],
+                subject.document.as_str(),
+                subject.store.as_str(),
+                subject.operation.name(),
+                subject.part.as_str(),
+                &request_hash[..],
+            )
+            .fetch_optional(&self.pool),
         )
-        .fetch_optional(&self.pool)
         .await?;
         Ok(id.map(TransactionId))
     }

@@ -4,11 +4,14 @@
 //! one. There is no timer: a lone caller is served at once, and the batches grow by themselves under load.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::error::LedgerError;
+use crate::limit::limited;
 
 type Answer<O> = oneshot::Sender<Result<O, LedgerError>>;
 
@@ -65,7 +68,7 @@ where
     let mut batch = Vec::with_capacity(largest);
     while waiting.recv_many(&mut batch, largest).await > 0 {
         let (inputs, answers): (Vec<I>, Vec<Answer<O>>) = batch.drain(..).unzip();
-        match statement(inputs.clone()).await {
+        match settled_statement(&statement, inputs.clone()).await {
             Ok(outputs) => {
                 debug_assert_eq!(outputs.len(), answers.len(), "one output per input");
                 for (answer, output) in answers.into_iter().zip(outputs) {
@@ -85,7 +88,7 @@ where
                     let alone = match outage.clone() {
                         // Each further statement would wait for a connection as long as the one that met the outage.
                         Some(error) => Err(error),
-                        None => statement(vec![input])
+                        None => settled_statement(&statement, vec![input])
                             .await
                             .and_then(|mut outputs| outputs.pop().ok_or(LedgerError::Closed)),
                     };
@@ -95,6 +98,37 @@ where
             }
         }
     }
+}
+
+/// Runs the statement for all `inputs`, again if it was rolled back only because it met another one.
+async fn settled_statement<I, O, F, Fut>(statement: &F, inputs: Vec<I>) -> Result<Vec<O>, LedgerError>
+where
+    I: Clone,
+    F: Fn(Vec<I>) -> Fut,
+    Fut: Future<Output = Result<Vec<O>, LedgerError>>,
+{
+    for _ in 0..3 {
+        match alone(statement(inputs.clone())).await {
+            Err(error) if error.is_collision() => {
+                tracing::warn!("a statement met another one of the same rows and is repeated");
+            }
+            settled => return settled,
+        }
+    }
+    alone(statement(inputs)).await
+}
+
+/// The statement within its time. A panic in it must not end the task that all later callers depend on.
+async fn alone<O>(statement: impl Future<Output = Result<O, LedgerError>>) -> Result<O, LedgerError> {
+    AssertUnwindSafe(limited(statement))
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| {
+            Err(LedgerError::Corrupt {
+                id: String::from("-"),
+                what: String::from("a statement of ours panicked on it"),
+            })
+        })
 }
 
 #[cfg(test)]
@@ -161,5 +195,30 @@ mod tests {
         assert_eq!(first.expect("even"), 2);
         assert!(matches!(odd, Err(LedgerError::Data { .. })));
         assert_eq!(last.expect("even"), 4);
+    }
+
+    #[tokio::test]
+    async fn an_outage_while_each_has_a_statement_of_its_own_is_met_once() {
+        let statements = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&statements);
+        let batcher = Batcher::start(&TaskTracker::new(), 100, move |inputs: Vec<u32>| {
+            let statement = counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                match statement {
+                    0 => Err(refused()),
+                    1 => Ok(inputs),
+                    _ => Err(LedgerError::Unavailable(Arc::new(sqlx::Error::PoolTimedOut))),
+                }
+            }
+        });
+        let (first, second, third) = tokio::join!(batcher.call(1), batcher.call(2), batcher.call(3));
+        assert_eq!(first.expect("its own statement was taken"), 1);
+        assert!(second.is_err_and(|error| error.is_outage()));
+        assert!(third.is_err_and(|error| error.is_outage()));
+        assert_eq!(
+            statements.load(Ordering::SeqCst),
+            3,
+            "the third did not wait for a connection again"
+        );
     }
 }

@@ -9,6 +9,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::error::LedgerError;
+use crate::limit::limited;
 use crate::pool::Ledger;
 
 /// How long a claim holds.
@@ -117,9 +118,10 @@ impl Ledger {
     ) -> Result<Vec<Claimed>, LedgerError> {
         let accounts: Vec<String> = quotas.iter().map(|quota| quota.account.as_str().to_owned()).collect();
         let slots: Vec<i64> = quotas.iter().map(|quota| i64::from(quota.slots)).collect();
-        let rows = sqlx::query_as!(
-            ClaimedRow,
-            r#"
+        let rows = limited(
+            sqlx::query_as!(
+                ClaimedRow,
+                r#"
             WITH picked AS (
                 SELECT due.id, due.state
                 FROM unnest($1::text[], $2::bigint[]) AS quota (account, slots)
@@ -172,13 +174,14 @@ impl Ledger {
             FROM claimed c
             JOIN registrations r ON r.transaction_id = c.id AND r.generation = c.generation
             "#,
-            &accounts,
-            &slots,
-            millis(grace),
-            lease.until_claimable_ms(),
-            &self.worker,
+                &accounts,
+                &slots,
+                millis(grace),
+                lease.until_claimable_ms(),
+                &self.worker,
+            )
+            .fetch_all(&self.pool),
         )
-        .fetch_all(&self.pool)
         .await?;
         Ok(readable(rows))
     }
@@ -189,9 +192,10 @@ impl Ledger {
     /// # Errors
     /// An outage.
     pub async fn abandoned(&self, limit: i64) -> Result<Vec<Claimed>, LedgerError> {
-        let rows = sqlx::query_as!(
-            ClaimedRow,
-            r#"
+        let rows = limited(
+            sqlx::query_as!(
+                ClaimedRow,
+                r#"
             SELECT
                 t.id, t.store, t.operation, t.document_number, t.document_part, t.order_number,
                 t.account, t.vendor, t.generation, t.fence, t.external_id, t.trials,
@@ -207,9 +211,10 @@ impl Ledger {
             ORDER BY t.due_at
             LIMIT $1
             "#,
-            limit,
+                limit,
+            )
+            .fetch_all(&self.pool),
         )
-        .fetch_all(&self.pool)
         .await?;
         Ok(readable(rows))
     }
@@ -219,8 +224,9 @@ impl Ledger {
     /// # Errors
     /// An outage; the claim then ends with its lease.
     pub async fn give_back(&self, claimed: &Claimed) -> Result<(), LedgerError> {
-        sqlx::query!(
-            r#"
+        limited(
+            sqlx::query!(
+                r#"
             WITH returned AS (
                 UPDATE transactions
                 SET state = 'retrying',
@@ -241,10 +247,11 @@ impl Ledger {
                 AND finished_at IS NULL
                 AND EXISTS (SELECT FROM returned)
             "#,
-            claimed.subject.transaction_id.0,
-            claimed.attempt,
+                claimed.subject.transaction_id.0,
+                claimed.attempt,
+            )
+            .execute(&self.pool),
         )
-        .execute(&self.pool)
         .await?;
         Ok(())
     }

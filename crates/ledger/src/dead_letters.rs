@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::error::LedgerError;
+use crate::limit::limited;
 use crate::pool::Ledger;
-use crate::record::{storable, storable_json};
+use crate::storable::{storable, storable_json};
 
 /// Which way a message came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,8 +101,9 @@ impl Ledger {
             "routing_key": storable(&letter.routing_key),
             "problem": problem,
         });
-        sqlx::query!(
-            r#"
+        limited(
+            sqlx::query!(
+                r#"
             WITH buried AS (
                 INSERT INTO dead_letters (
                     id, fingerprint, origin, exchange, routing_key, message_id, body, headers, reason_code, reason
@@ -118,21 +120,22 @@ impl Ledger {
             SELECT $10, $11, $12, $5, $13
             FROM buried
             "#,
-            Uuid::now_v7(),
-            letter.origin.name(),
-            storable(&letter.exchange),
-            storable(&letter.routing_key),
-            message_id,
-            &letter.body,
-            storable_json(letter.headers.clone()),
-            storable(&letter.rejection.code),
-            problem,
-            EventId::new().0,
-            letter.rejection.event.name(),
-            event_store,
-            event_body,
+                Uuid::now_v7(),
+                letter.origin.name(),
+                storable(&letter.exchange),
+                storable(&letter.routing_key),
+                message_id,
+                &letter.body,
+                storable_json(letter.headers.clone()),
+                storable(&letter.rejection.code),
+                problem,
+                EventId::new().0,
+                letter.rejection.event.name(),
+                event_store,
+                event_body,
+            )
+            .execute(&self.pool),
         )
-        .execute(&self.pool)
         .await?;
         Ok(())
     }
@@ -142,17 +145,19 @@ impl Ledger {
     /// # Errors
     /// An outage.
     pub async fn dead_letters(&self, limit: i64) -> Result<Vec<DeadLetter>, LedgerError> {
-        let rows = sqlx::query!(
-            r#"
+        let rows = limited(
+            sqlx::query!(
+                r#"
             SELECT id, origin, routing_key, message_id, body, reason_code, reason, times,
                 last_seen AS "last_seen: jiff_sqlx::Timestamp"
             FROM dead_letters
             ORDER BY last_seen DESC
             LIMIT $1
             "#,
-            limit,
+                limit,
+            )
+            .fetch_all(&self.pool),
         )
-        .fetch_all(&self.pool)
         .await?;
         Ok(rows
             .into_iter()

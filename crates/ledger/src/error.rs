@@ -45,6 +45,20 @@ impl LedgerError {
     }
 }
 
+impl LedgerError {
+    /// Whether the statement was certainly rolled back although nothing was wrong with it: it met another one in a
+    /// deadlock (40P01) or a serialization failure (40001). It may be repeated at once.
+    pub(crate) fn is_collision(&self) -> bool {
+        match self {
+            Self::Unavailable(error) => error
+                .as_database_error()
+                .and_then(sqlx::error::DatabaseError::code)
+                .is_some_and(|code| matches!(code.as_ref(), "40P01" | "40001")),
+            Self::ExternalIdTaken | Self::Data { .. } | Self::Corrupt { .. } | Self::Closed => false,
+        }
+    }
+}
+
 impl From<sqlx::Error> for LedgerError {
     fn from(error: sqlx::Error) -> Self {
         let Some(database) = error.as_database_error() else {

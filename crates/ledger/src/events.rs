@@ -5,6 +5,7 @@ use receipt::EventId;
 use uuid::Uuid;
 
 use crate::error::LedgerError;
+use crate::limit::limited;
 use crate::pool::Ledger;
 
 /// An event that was not yet confirmed by the broker.
@@ -30,8 +31,9 @@ impl Ledger {
     /// # Errors
     /// An outage.
     pub async fn take_events(&self, limit: i64) -> Result<Vec<PendingEvent>, LedgerError> {
-        let rows = sqlx::query!(
-            r#"
+        let rows = limited(
+            sqlx::query!(
+                r#"
             WITH picked AS (
                 SELECT id
                 FROM events
@@ -48,9 +50,10 @@ impl Ledger {
             RETURNING e.id, e.type AS event_type, e.store, e.correlation_id, e.body,
                 e.time AS "time: jiff_sqlx::Timestamp"
             "#,
-            limit,
+                limit,
+            )
+            .fetch_all(&self.pool),
         )
-        .fetch_all(&self.pool)
         .await?;
         let mut events: Vec<PendingEvent> = rows
             .into_iter()
@@ -74,8 +77,7 @@ impl Ledger {
     /// An outage; the events are then published again.
     pub async fn mark_published(&self, ids: &[EventId]) -> Result<(), LedgerError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        sqlx::query!("UPDATE events SET published_at = now() WHERE id = ANY($1)", &ids)
-            .execute(&self.pool)
+        limited(sqlx::query!("UPDATE events SET published_at = now() WHERE id = ANY($1)", &ids).execute(&self.pool))
             .await?;
         Ok(())
     }
@@ -86,11 +88,13 @@ impl Ledger {
     /// An outage; the events are then taken again by themselves.
     pub async fn return_events(&self, ids: &[EventId]) -> Result<(), LedgerError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        sqlx::query!(
-            "UPDATE events SET relay_after = now() WHERE id = ANY($1) AND published_at IS NULL",
-            &ids
+        limited(
+            sqlx::query!(
+                "UPDATE events SET relay_after = now() WHERE id = ANY($1) AND published_at IS NULL",
+                &ids
+            )
+            .execute(&self.pool),
         )
-        .execute(&self.pool)
         .await?;
         Ok(())
     }

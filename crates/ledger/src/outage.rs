@@ -11,6 +11,45 @@ use crate::error::LedgerError;
 
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// Tells the beginning and the end of an outage once, for a loop that goes on at its next tick.
+#[derive(Debug)]
+pub struct Outage {
+    of: &'static str,
+    lasts: bool,
+}
+
+impl Outage {
+    /// `of` names in the log what is looked for.
+    #[must_use]
+    pub const fn of(of: &'static str) -> Self {
+        Self { of, lasts: false }
+    }
+
+    /// The value of a step, or `None` when the database was away.
+    ///
+    /// # Errors
+    /// What the database refused.
+    pub fn over<T>(&mut self, step: Result<T, LedgerError>) -> Result<Option<T>, LedgerError> {
+        let of = self.of;
+        match step {
+            Ok(value) => {
+                if std::mem::replace(&mut self.lasts, false) {
+                    tracing::info!("{of}: the database is back");
+                }
+                Ok(Some(value))
+            }
+            Err(error) if error.is_outage() => {
+                if !std::mem::replace(&mut self.lasts, true) {
+                    let cause = error.source().map(ToString::to_string).unwrap_or_default();
+                    tracing::warn!(error = %error, cause, "{of}: looked for again when the database is back");
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// Repeats a statement until the database takes or refuses it, or until `give_up` is cancelled. `what` names in the
 /// log what is being written.
 ///

@@ -13,8 +13,10 @@ use crate::batch::Batcher;
 use crate::claim::{Claim, Claiming};
 use crate::config::Config;
 use crate::error::LedgerError;
-use crate::poll::PollRecord;
-use crate::record::{Outcome, Recorded, Rendered};
+use crate::limit::limited;
+use crate::outcome::{Outcome, Recorded};
+use crate::polled::PollRecord;
+use crate::render::Rendered;
 
 /// The largest number of receipts in one statement.
 const LARGEST_BATCH: usize = 200;
@@ -68,7 +70,7 @@ impl Ledger {
         let renders = {
             let pool = pool.clone();
             Batcher::start(&tasks, LARGEST_BATCH, move |batch| {
-                crate::record::store_rendered(pool.clone(), batch)
+                crate::render::store_rendered(pool.clone(), batch)
             })
         };
         let records = {
@@ -100,14 +102,16 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Unavailable`] when it does not answer.
     pub async fn probe(&self) -> Result<Probe, LedgerError> {
-        let row = sqlx::query!(
-            r#"
+        let row = limited(
+            sqlx::query!(
+                r#"
             SELECT
                 current_setting('synchronous_commit') AS "synchronous_commit!",
                 to_regclass('dead_letters') IS NOT NULL AS "migrated!"
             "#,
+            )
+            .fetch_one(&self.pool),
         )
-        .fetch_one(&self.pool)
         .await?;
         Ok(Probe {
             synchronous_commit: row.synchronous_commit,
@@ -131,7 +135,8 @@ impl Ledger {
         tasks.close();
         // Other clones keep the batches alive; they are not waited for.
         let _ = tokio::time::timeout(Duration::from_secs(5), tasks.wait()).await;
-        pool.close().await;
+        // A connection that waits for a silent server is not waited for either.
+        let _ = tokio::time::timeout(Duration::from_secs(5), pool.close()).await;
     }
 }
 

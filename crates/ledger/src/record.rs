@@ -1,324 +1,24 @@
 //! Recording what a send came to: the attempt, the registration, the new state and the event in one commit.
 
-use receipt::event::{Body, EventType};
-use receipt::state::{Change, State};
-use receipt::{EventId, ExternalId, Failure, FiscalDocument, Refusal, TransactionId, VendorUuid};
-use serde::Serialize;
+use receipt::{EventId, Refusal};
 use serde_json::Value;
 use sqlx::PgPool;
 use sqlx::types::Json;
-use std::time::Duration;
 use uuid::Uuid;
 
-use crate::claim::{Claimed, millis};
+use crate::claim::millis;
 use crate::error::LedgerError;
+use crate::outcome::{Flat, Outcome, Recorded, event_body, failure_of, fiscal_of, flatten};
 use crate::pool::Ledger;
-
-/// What was asked and answered, kept for people. Secrets and the buyer are masked already.
-#[derive(Debug, Clone, Default)]
-pub struct Evidence {
-    /// Method and path.
-    pub request: String,
-    /// HTTP status, if an answer began.
-    pub http_status: Option<u16>,
-    /// The answer's body.
-    pub answer: Option<String>,
-    /// How long it took.
-    pub duration: Duration,
-}
-
-/// What a send came to, as decided. The times are waits from now, because times that are compared are the database's.
-#[derive(Debug, Clone)]
-pub enum Verdict {
-    /// The vendor took it.
-    Accepted {
-        /// The vendor's id.
-        vendor_uuid: VendorUuid,
-        /// Whether the id was known to the vendor before.
-        adopted: bool,
-        /// The wait before the first poll.
-        first_poll: Duration,
-    },
-    /// Registered at once.
-    Done(Box<FiscalDocument>),
-    /// Same id, same bytes, later.
-    Retry {
-        /// The wait.
-        delay: Duration,
-        /// Sends of the cycle from now on.
-        trials: u32,
-    },
-    /// The id is proven dead: the next one, later.
-    Rekey {
-        /// The wait.
-        delay: Duration,
-        /// Sends of the cycle from now on.
-        trials: u32,
-        /// The next key.
-        next: ExternalId,
-    },
-    /// A person must act.
-    Failed(Failure),
-    /// The outcome is not known.
-    Unknown,
-}
-
-/// The result of one claim. Consumes the claim, so that it is recorded once.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// The claim.
-    pub claimed: Claimed,
-    /// What was asked and answered.
-    pub evidence: Evidence,
-    /// Why it did not succeed, if it did not.
-    pub refusal: Option<Box<Refusal>>,
-    /// What follows.
-    pub verdict: Verdict,
-}
-
-/// What became of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recorded {
-    /// The attempt is finished and the state is moved.
-    Applied,
-    /// The attempt is finished; the state belongs to a later attempt and was not touched.
-    Fenced,
-    /// It was recorded before: an earlier try of the same record took effect although its answer was lost.
-    Already,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Rendered {
-    id: TransactionId,
-    generation: i32,
-    wire_body: String,
-}
+use crate::storable::{storable, to_jsonb};
 
 impl Ledger {
-    /// Stores the rendered request of a registration and returns the bytes to send: these, or those that another
-    /// claimer stored first.
-    ///
-    /// # Errors
-    /// An outage.
-    pub async fn store_wire_body(&self, claimed: &Claimed, wire_body: String) -> Result<String, LedgerError> {
-        self.renders
-            .call(Rendered {
-                id: claimed.subject.transaction_id,
-                generation: claimed.generation,
-                wire_body,
-            })
-            .await
-    }
-
     /// Records an outcome. May be repeated with the same value until it succeeds: the attempt is finished once.
     ///
     /// # Errors
     /// [`LedgerError::ExternalIdTaken`] when the next key of a re-key belongs to another document; an outage otherwise.
     pub async fn record(&self, outcome: Outcome) -> Result<Recorded, LedgerError> {
         self.records.call(outcome).await
-    }
-}
-
-pub(crate) async fn store_rendered(pool: PgPool, batch: Vec<Rendered>) -> Result<Vec<String>, LedgerError> {
-    let ids: Vec<Uuid> = batch.iter().map(|rendered| rendered.id.0).collect();
-    let generations: Vec<i32> = batch.iter().map(|rendered| rendered.generation).collect();
-    let bodies: Vec<String> = batch.iter().map(|rendered| rendered.wire_body.clone()).collect();
-    let rows = sqlx::query!(
-        r#"
-        UPDATE registrations r
-        SET wire_body = coalesce(r.wire_body, input.wire_body),
-            rendered_at = coalesce(r.rendered_at, now())
-        FROM unnest($1::uuid[], $2::integer[], $3::text[]) AS input (id, generation, wire_body)
-        WHERE r.transaction_id = input.id
-            AND r.generation = input.generation
-        RETURNING r.transaction_id, r.generation, r.wire_body AS "wire_body!"
-        "#,
-        &ids,
-        &generations,
-        &bodies,
-    )
-    .fetch_all(&pool)
-    .await?;
-    let stored: std::collections::HashMap<(Uuid, i32), String> = rows
-        .into_iter()
-        .map(|row| ((row.transaction_id, row.generation), row.wire_body))
-        .collect();
-    batch
-        .iter()
-        .map(|rendered| {
-            stored
-                .get(&(rendered.id.0, rendered.generation))
-                .cloned()
-                .ok_or_else(|| LedgerError::Corrupt {
-                    id: rendered.id.to_string(),
-                    what: format!("registration {} is missing", rendered.generation),
-                })
-        })
-        .collect()
-}
-
-/// Postgres cannot store U+0000 in text, and a vendor may send anything.
-pub(crate) fn storable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
-}
-
-/// The same for `jsonb`, whose texts and names are texts of Postgres too.
-pub(crate) fn storable_json(value: Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(storable(&text)),
-        Value::Array(values) => values.into_iter().map(storable_json).collect(),
-        Value::Object(fields) => fields
-            .into_iter()
-            .map(|(name, value)| (storable(&name), storable_json(value)))
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value,
-    }
-}
-
-/// The stored form of a value that may quote a vendor.
-pub(crate) fn to_jsonb<T: Serialize>(id: TransactionId, value: &T) -> Result<Json<Value>, LedgerError> {
-    serde_json::to_value(value)
-        .map(|value| Json(storable_json(value)))
-        .map_err(|error| LedgerError::Corrupt {
-            id: id.to_string(),
-            what: error.to_string(),
-        })
-}
-
-/// The flat form of a verdict: what the columns become.
-pub(crate) struct Flat {
-    pub(crate) state: State,
-    pub(crate) class: &'static str,
-    pub(crate) registration: &'static str,
-    pub(crate) event: EventType,
-    pub(crate) due_ms: Option<i64>,
-    pub(crate) poll_ms: Option<i64>,
-    pub(crate) trials: Option<u32>,
-    pub(crate) vendor_uuid: Option<VendorUuid>,
-    pub(crate) next: Option<ExternalId>,
-}
-
-/// The refusal's class, or `otherwise` when there was no refusal.
-pub(crate) fn class_of(refusal: Option<&Refusal>, otherwise: &'static str) -> &'static str {
-    refusal.map_or(otherwise, |refusal| refusal.class.name())
-}
-
-fn flatten(outcome: &Outcome) -> Result<Flat, LedgerError> {
-    let claimed = &outcome.claimed;
-    let class = |otherwise| class_of(outcome.refusal.as_deref(), otherwise);
-    let moved = |change: Change| {
-        State::Sending {
-            attempt: claimed.attempt,
-        }
-        .on(change)
-        .map_err(|illegal| LedgerError::Corrupt {
-            id: claimed.subject.transaction_id.to_string(),
-            what: illegal.to_string(),
-        })
-    };
-    let flat = |state, class, registration, event| Flat {
-        state,
-        class,
-        registration,
-        event,
-        due_ms: None,
-        poll_ms: None,
-        trials: None,
-        vendor_uuid: None,
-        next: None,
-    };
-    Ok(match &outcome.verdict {
-        Verdict::Accepted {
-            vendor_uuid,
-            adopted,
-            first_poll,
-        } => Flat {
-            poll_ms: Some(millis(*first_poll)),
-            vendor_uuid: Some(vendor_uuid.clone()),
-            // A send that was taken is a send of the cycle too: a receipt that is taken and dies again and again must
-            // come to the end of its trials.
-            trials: Some(claimed.trials.saturating_add(1)),
-            ..flat(
-                moved(Change::Accepted {
-                    vendor_uuid: vendor_uuid.clone(),
-                })?,
-                if *adopted { "adopted" } else { "accepted" },
-                "waiting",
-                EventType::Waiting,
-            )
-        },
-        Verdict::Done(fiscal) => flat(
-            moved(Change::Registered(fiscal.clone()))?,
-            "done",
-            "done",
-            EventType::Done,
-        ),
-        Verdict::Retry { delay, trials } => Flat {
-            due_ms: Some(millis(*delay)),
-            trials: Some(*trials),
-            ..flat(moved(Change::Deferred)?, class("retry"), "open", EventType::Retrying)
-        },
-        Verdict::Rekey { delay, trials, next } => Flat {
-            due_ms: Some(millis(*delay)),
-            trials: Some(*trials),
-            next: Some(next.clone()),
-            ..flat(moved(Change::Deferred)?, class("rekey"), "dead", EventType::Retrying)
-        },
-        Verdict::Failed(failure) => flat(
-            moved(Change::Refused(*failure))?,
-            class("permanent"),
-            "dead",
-            EventType::Failed,
-        ),
-        Verdict::Unknown => flat(moved(Change::Lost)?, class("unknown"), "open", EventType::Unknown),
-    })
-}
-
-fn event_body(outcome: &Outcome, flat: &Flat) -> Body {
-    let external_id = flat.next.as_ref().unwrap_or(&outcome.claimed.external_id).clone();
-    let body = Body::new(outcome.claimed.subject.clone(), external_id, flat.state.name())
-        .with_vendor_uuid(flat.vendor_uuid.clone())
-        .with_error(outcome.refusal.as_deref().cloned());
-    match &flat.state {
-        State::Done(fiscal) => body.with_fiscal(fiscal.as_ref().clone()),
-        State::Held
-        | State::Queued
-        | State::Sending { .. }
-        | State::Waiting { .. }
-        | State::Retrying
-        | State::Unknown
-        | State::Failed(_)
-        | State::Cancelled => body,
-    }
-}
-
-/// The columns of the fiscal document, when the state has one.
-pub(crate) fn fiscal_of(state: &State) -> Option<&FiscalDocument> {
-    match state {
-        State::Done(fiscal) => Some(fiscal),
-        State::Held
-        | State::Queued
-        | State::Sending { .. }
-        | State::Waiting { .. }
-        | State::Retrying
-        | State::Unknown
-        | State::Failed(_)
-        | State::Cancelled => None,
-    }
-}
-
-/// The column `failure`.
-pub(crate) fn failure_of(state: &State) -> Option<&'static str> {
-    match state {
-        State::Failed(failure) => Some(failure.name()),
-        State::Held
-        | State::Queued
-        | State::Sending { .. }
-        | State::Waiting { .. }
-        | State::Retrying
-        | State::Done(_)
-        | State::Unknown
-        | State::Cancelled => None,
     }
 }
 
@@ -446,6 +146,15 @@ async fn record_distinct(pool: &PgPool, batch: &[Outcome]) -> Result<Vec<Recorde
                 event_id, event_type, event_body
             )
         ),
+        locked AS (
+            -- Whoever changes a transaction's rows in other tables holds the transaction, and whoever waits for several
+            -- of them waits in this order: so nobody waits in a circle.
+            SELECT t.id
+            FROM transactions t
+            JOIN input i ON i.id = t.id
+            ORDER BY t.id
+            FOR NO KEY UPDATE OF t
+        ),
         finished AS (
             UPDATE attempts a
             SET finished_at = now(),
@@ -462,9 +171,11 @@ async fn record_distinct(pool: &PgPool, batch: &[Outcome]) -> Result<Vec<Recorde
                 cure_ru = i.cure_ru,
                 cure_en = i.cure_en
             FROM input i
+            JOIN locked l ON l.id = i.id
             WHERE a.transaction_id = i.id
                 AND a.number = i.number
-                AND a.finished_at IS NULL
+                -- An attempt that was given up as never finished may finish after all: its answer is evidence.
+                AND (a.finished_at IS NULL OR a.code = 'unfinished')
             RETURNING a.transaction_id AS id, a.number
         ),
         applied AS (

@@ -312,24 +312,4 @@ impl Ledger {
             })
             .collect())
     }
-
-    /// Accounts that open transactions name, for a configuration that must not forget them.
-    ///
-    /// # Errors
-    /// An outage.
-    pub async fn open_accounts(&self) -> Result<Vec<String>, LedgerError> {
-        let rows = sqlx::query_scalar!(
-            r#"
-            SELECT DISTINCT account AS "account!"
-            FROM (
-                SELECT account FROM transactions WHERE due_at IS NOT NULL
-                UNION ALL
-                SELECT account FROM registrations WHERE next_poll_at IS NOT NULL
-            ) open
-            "#,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(rows)
-    }
 }

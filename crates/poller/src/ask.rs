@@ -84,6 +84,18 @@ async fn ask(context: Arc<Context>, polled: Polled, slot: Option<OwnedSemaphoreP
     };
     match until_taken(&context.abort, "a poll", || context.ledger.record_poll(record.clone())).await {
         Ok(Recorded::Applied | Recorded::Fenced | Recorded::Already) => {}
+        // A machine must not choose another key than the next one.
+        Err(LedgerError::ExternalIdTaken) => {
+            let unknown = PollRecord {
+                verdict: PollVerdict::Unknown,
+                ..record
+            };
+            let recorded = until_taken(&context.abort, "a poll", || context.ledger.record_poll(unknown.clone())).await;
+            tracing::error!(
+                ?recorded,
+                "the next external id belongs to another document; a person must look"
+            );
+        }
         Err(error) => {
             let error = service::error::chain(&error);
             tracing::error!(error, "the answer is not recorded; it is asked for again");

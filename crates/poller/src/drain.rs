@@ -82,7 +82,7 @@ impl Drain {
                 self.bury(delivery, "key_taken", intake::key_taken(), EventType::Conflict)
                     .await
             }
-            Err(error) if error.is_outage() => Disposition::Leave,
+            Err(LedgerError::Unavailable(_) | LedgerError::Closed) => Disposition::Leave,
             Err(error) => {
                 let error = service::error::chain(&error);
                 tracing::error!(error, "a request cannot be stored and is kept as a dead letter");

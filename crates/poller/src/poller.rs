@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use ledger::{Ledger, LedgerError};
-use queue::{Broker, Pointers, Publisher, Queue};
+use ledger::{Ledger, LedgerError, Outage};
+use queue::{Broker, Pointers, Publisher, Queue, Status};
 use receipt::AccountName;
 use receipt::intake::{Directory, moscow};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vendors::Registry;
@@ -18,11 +19,15 @@ use crate::config::Config;
 use crate::drain::Drain;
 use crate::{ask, relay};
 
+/// What an aborted question gets to say so.
+const ABORTING: Duration = Duration::from_millis(500);
+
 /// What every loop of a poller shares.
 pub(crate) struct Context {
     pub(crate) config: Config,
     pub(crate) ledger: Ledger,
     pub(crate) publisher: Publisher,
+    pub(crate) broker: watch::Receiver<Status>,
     pub(crate) pointers: Pointers,
     pub(crate) directory: Arc<Directory>,
     pub(crate) registry: Arc<Registry>,
@@ -67,6 +72,7 @@ impl Poller {
             config,
             ledger,
             publisher: broker.publisher(),
+            broker: broker.status(),
             pointers,
             directory,
             registry,
@@ -85,13 +91,14 @@ impl Poller {
     /// The loop that asks vendors about what waits.
     ///
     /// # Errors
-    /// When the database cannot be asked; the loop may be started again.
+    /// When the database refuses the question; an outage is waited for.
     pub async fn poll(&self) -> anyhow::Result<()> {
         let context = &self.context;
         let mut ticks = tokio::time::interval(context.config.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut outage = Outage::of("polls");
         while context.stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            while self.poll_once().await? > 0 && !context.stop.is_cancelled() {}
+            while outage.over(self.poll_once().await)?.unwrap_or(0) > 0 && !context.stop.is_cancelled() {}
         }
         Ok(())
     }
@@ -107,11 +114,12 @@ impl Poller {
     /// The loop that publishes events.
     ///
     /// # Errors
-    /// When the database cannot be asked; the loop may be started again.
+    /// When the database refuses the question; an outage is waited for.
     pub async fn relay(&self) -> anyhow::Result<()> {
         let context = &self.context;
+        let mut outage = Outage::of("events");
         while !context.stop.is_cancelled() {
-            if self.relay_once().await? == 0 {
+            if outage.over(self.relay_once().await)?.unwrap_or(0) == 0 {
                 context
                     .stop
                     .run_until_cancelled(tokio::time::sleep(context.config.relay_interval))
@@ -150,17 +158,22 @@ impl Poller {
         Ok(())
     }
 
-    /// Waits, after the stop, for the questions that are under way, at most for the configured drain. Returns how many
-    /// were left; they are asked again by somebody.
-    pub async fn drained(&self) -> usize {
+    /// What waits for a lost database gives up; it is asked again by somebody.
+    pub fn abort(&self) {
+        self.context.abort.cancel();
+    }
+
+    /// Waits, after the loops have ended, for the questions that are under way, until `deadline`. Returns how many were
+    /// left; they are asked again by somebody.
+    pub async fn drained(&self, deadline: Instant) -> usize {
         let context = &self.context;
         context.questions.close();
-        if tokio::time::timeout(context.config.drain, context.questions.wait())
+        if tokio::time::timeout_at(deadline, context.questions.wait())
             .await
             .is_err()
         {
-            context.abort.cancel();
-            let _ = tokio::time::timeout(Duration::from_millis(500), context.questions.wait()).await;
+            self.abort();
+            let _ = tokio::time::timeout(ABORTING, context.questions.wait()).await;
         }
         context.questions.len()
     }

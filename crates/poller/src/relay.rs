@@ -1,7 +1,7 @@
 //! The event relay: from the table to `kassa.events`, at least once.
 
 use ledger::{LedgerError, PendingEvent};
-use queue::{Exchange, Message};
+use queue::{Exchange, Message, PublishError, Status};
 use receipt::EventId;
 use serde_json::{Map, Value, json};
 
@@ -10,8 +10,15 @@ use crate::poller::Context;
 /// Events of one step: one closed window of the publisher.
 const EVENTS_PER_STEP: i64 = 200;
 
+/// The longest text in a property, in bytes (AMQP 0-9-1, short string).
+const LONGEST_SHORT_STRING: usize = 255;
+
 /// Publishes what waits. Returns how many the broker confirmed.
 pub(crate) async fn step(context: &Context) -> Result<usize, LedgerError> {
+    // Without a connection the same events would be taken and given back again and again.
+    if !matches!(*context.broker.borrow(), Status::Connected) {
+        return Ok(0);
+    }
     let events = context.ledger.take_events(EVENTS_PER_STEP).await?;
     if events.is_empty() {
         return Ok(0);
@@ -21,29 +28,29 @@ pub(crate) async fn step(context: &Context) -> Result<usize, LedgerError> {
         .publisher
         .publish(events.into_iter().map(message).collect())
         .await;
-    let (mut confirmed, mut refused) = (Vec::with_capacity(ids.len()), Vec::new());
-    let mut why = None;
+    let (mut settled, mut unsent) = (Vec::with_capacity(ids.len()), Vec::new());
+    let mut unconfirmed = 0_usize;
     for (id, result) in ids.into_iter().zip(results) {
         match result {
             // Nobody has bound a queue for this event: that is the shop's choice, and the table keeps it.
-            Ok(()) | Err(queue::PublishError::Returned { .. }) => confirmed.push(id),
-            Err(error) => {
-                refused.push(id);
-                why = Some(error);
+            Ok(()) | Err(PublishError::Returned { .. }) => settled.push(id),
+            Err(PublishError::Disconnected) => unsent.push(id),
+            // The queue that is full or slow is one of several: publishing at once again would flood the others. The
+            // event is taken again when its time in the table is over.
+            Err(PublishError::Unconfirmed | PublishError::Rejected) => unconfirmed += 1,
+            Err(error @ (PublishError::Invalid(_) | PublishError::NoSuchDelay(_))) => {
+                tracing::error!(event.id = %id, error = %error, "an event can never be published; it stays in the table");
+                settled.push(id);
             }
         }
     }
-    if let Some(error) = why {
-        let error = service::error::chain(&error);
-        tracing::warn!(
-            error,
-            count = refused.len(),
-            "the broker did not confirm events; they will be published again"
-        );
-        context.ledger.return_events(&refused).await?;
+    if unconfirmed + unsent.len() > 0 {
+        let count = unconfirmed + unsent.len();
+        tracing::warn!(count, "the broker did not confirm events; they will be published again");
+        context.ledger.return_events(&unsent).await?;
     }
-    context.ledger.mark_published(&confirmed).await?;
-    Ok(confirmed.len())
+    context.ledger.mark_published(&settled).await?;
+    Ok(settled.len())
 }
 
 fn message(event: PendingEvent) -> Message {
@@ -61,6 +68,7 @@ fn message(event: PendingEvent) -> Message {
         event.event_type,
         Value::Object(body).to_string().into_bytes(),
     );
-    message.correlation_id = event.correlation_id;
+    // A stranger's id may be longer than AMQP lets us give back.
+    message.correlation_id = event.correlation_id.filter(|id| id.len() <= LONGEST_SHORT_STRING);
     message
 }

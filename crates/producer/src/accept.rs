@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ledger::{Acceptance, First, Ledger, LedgerError, NewTransaction};
 use queue::{Pointer, Pointers};
-use receipt::intake::{Directory, NotAccepted, moscow};
+use receipt::intake::{Asked, Directory, NotAccepted, moscow};
 use receipt::{ExternalId, StateName, TransactionId};
 
 /// Accepts receipts for the configured stores.
@@ -79,12 +79,15 @@ impl Producer {
     /// # Errors
     /// [`AcceptError`]; nothing was stored, but for an outage whose commit got no answer. Calling again is harmless.
     pub async fn accept(&self, body: &[u8]) -> Result<Accepted, AcceptError> {
-        let today = Timestamp::now().to_zoned(self.moscow.clone()).date();
         let asked = self
             .directory
             .read(body, None, None)
             .map_err(AcceptError::NotAccepted)?;
-        let prepared = asked.freeze(today).map_err(AcceptError::NotAccepted)?;
+        let today = Timestamp::now().to_zoned(self.moscow.clone()).date();
+        let prepared = match asked.freeze(today) {
+            Ok(prepared) => prepared,
+            Err(why) => return self.known_or(why, &asked).await,
+        };
         let (vendor, external_id) = (prepared.vendor.clone(), prepared.external_id.clone());
         let new = NewTransaction {
             subject: prepared.subject,
@@ -122,11 +125,47 @@ impl Producer {
                 if state == StateName::Queued {
                     self.pointers.send(&vendor, Pointer { transaction: id, fence }, None);
                 }
-                Ok(accepted(id, state, Newness::Known))
+                self.known(id).await
             }
             Ok(Acceptance::Conflict { id, state }) => Err(AcceptError::Conflict { id, state }),
             Err(LedgerError::ExternalIdTaken) => Err(AcceptError::KeyTaken),
             Err(error) => Err(AcceptError::Ledger(error)),
         }
+    }
+
+    /// What would be refused today may have been accepted on an earlier day.
+    async fn known_or(&self, why: NotAccepted, asked: &Asked<'_>) -> Result<Accepted, AcceptError> {
+        let before = self
+            .ledger
+            .accepted_before(&asked.subject(), &asked.request_hash())
+            .await;
+        match before.map_err(AcceptError::Ledger)? {
+            Some(id) => self.known(id).await,
+            None => Err(AcceptError::NotAccepted(why)),
+        }
+    }
+
+    /// A transaction that was accepted before, under the key that it has now.
+    async fn known(&self, id: TransactionId) -> Result<Accepted, AcceptError> {
+        let corrupt = |what: String| {
+            AcceptError::Ledger(LedgerError::Corrupt {
+                id: id.to_string(),
+                what,
+            })
+        };
+        let rows = self.ledger.find(&id.to_string()).await.map_err(AcceptError::Ledger)?;
+        let row = rows
+            .into_iter()
+            .next()
+            .ok_or_else(|| corrupt("it cannot be found".to_owned()))?;
+        Ok(Accepted {
+            id,
+            external_id: ExternalId::parse(&row.external_id).map_err(|error| corrupt(error.to_string()))?,
+            state: row
+                .state
+                .parse()
+                .map_err(|_| corrupt(format!("state {:?}", row.state)))?,
+            newness: Newness::Known,
+        })
     }
 }

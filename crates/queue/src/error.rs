@@ -28,7 +28,7 @@ pub enum TopologyError {
     /// The broker has something of this name with other properties. Arguments of a live queue can't be changed.
     #[error(
         "{what} {name} exists at the broker with other properties than this configuration wants ({reason}); \
-         run `kassa topology apply --recreate`, or delete it there once it is empty: it is declared anew within seconds"
+         delete it there once it is empty: it is declared anew within seconds"
     )]
     Mismatch {
         /// "queue" or "exchange".

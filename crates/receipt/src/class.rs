@@ -61,10 +61,10 @@ impl RetryClass {
         }
     }
 
-    /// Whether the try leaves a doubt behind.
+    /// Whether the try leaves a doubt behind: the vendor may hold the receipt, and no answer says so.
     #[must_use]
     pub const fn leaves_doubt(&self) -> bool {
-        matches!(self, Self::Retry { seen: Seen::Maybe, .. })
+        matches!(self, Self::Retry { seen: Seen::Maybe, .. } | Self::Unknown)
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Prepared {
     pub request_hash: [u8; 32],
     /// The frozen content.
     pub receipt: Receipt,
+    /// What was changed or is odd in it; nothing that stops it.
+    pub warnings: Vec<Fault>,
     /// The key of the first registration.
     pub external_id: ExternalId,
 }
@@ -115,7 +117,9 @@ pub fn conflict(id: TransactionId) -> Value {
         format!("Документ уже принят с другим содержимым (операция {id}). Новое содержимое не принято."),
         format!("The document was accepted before with another content (transaction {id}); the new one is not taken."),
     );
-    problem("conflict", &detail, &[])
+    let mut problem = problem("conflict", &detail, &[]);
+    problem["transaction_id"] = json!(id);
+    problem
 }
 
 /// The problem document of a document whose key at the vendor belongs to another document.
@@ -243,6 +247,7 @@ impl Asked<'_> {
             vendor: self.vendor.clone(),
             request_hash: self.request_hash(),
             receipt: frozen.receipt,
+            warnings: frozen.warnings,
             external_id,
         })
     }

@@ -112,9 +112,6 @@ impl RetryPolicy {
 
     fn next_try(&self, trials: u32, after: Option<Duration>, seen: Seen) -> Option<(Duration, u32, Wake)> {
         let spent = trials.saturating_add(1);
-        if spent >= self.max_trials {
-            return self.retry_endlessly.then_some((self.resume_after, 0, Wake::DueRow));
-        }
         let interval = self.interval(trials);
         let quiet = match seen {
             Seen::No => Duration::ZERO,
@@ -122,6 +119,11 @@ impl RetryPolicy {
         };
         let asked = after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
         let delay = interval.max(quiet).max(asked);
+        if spent >= self.max_trials {
+            return self
+                .retry_endlessly
+                .then_some((delay.max(self.resume_after), 0, Wake::DueRow));
+        }
         let wake = if delay == interval {
             Wake::DelayExchange
         } else {
@@ -260,15 +262,20 @@ mod tests {
         }
 
         #[test]
-        fn a_wait_never_undercuts_its_interval_nor_the_quiet_time(class in any_class(), trials in 0_u32..9) {
+        fn a_wait_never_undercuts_its_interval_nor_the_quiet_time(
+            class in any_class(), trials in 0_u32..40, resume_after in 0_u64..100_000, max_trials in 1_u32..20
+        ) {
+            let policy =
+                RetryPolicy { resume_after: Duration::from_secs(resume_after), max_trials, ..policy() };
             if let Decision::Retry { delay, .. } | Decision::Rekey { delay, .. } =
-                policy().decide(&class, Doubt::None, trials)
+                policy.decide(&class, Doubt::None, trials)
             {
-                prop_assert!(delay >= policy().interval(trials));
-                if class.leaves_doubt() {
-                    prop_assert!(delay >= policy().quiet_time);
+                if class != RetryClass::Halt {
+                    prop_assert!(delay >= policy.interval(trials));
                 }
-                prop_assert!(delay <= policy().resume_after);
+                if class.leaves_doubt() {
+                    prop_assert!(delay >= policy.quiet_time);
+                }
             }
         }
 

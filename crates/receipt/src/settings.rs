@@ -86,6 +86,13 @@ impl StoreSettings {
         if !self.company_email.contains('@') || self.company_email.len() > 64 {
             faults.push("company_email: must be an e-mail address of at most 64 characters".to_owned());
         }
+        if self
+            .retry_intervals
+            .last()
+            .is_some_and(|last| self.resume_after < *last)
+        {
+            faults.push("resume_after: must not be shorter than the last of retry_intervals".to_owned());
+        }
         if self.max_trials == 0 {
             faults.push("max_trials: must be at least 1".to_owned());
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use ledger::{Claimed, Evidence, Outcome, Recorded, until_taken};
+use ledger::{Claimed, Evidence, LedgerError, Outcome, Recorded, until_taken};
 use queue::Pointer;
 use receipt::{Refusal, RetryClass, RetryPolicy, Text};
 use tracing::Instrument;
@@ -147,8 +147,18 @@ async fn record(context: &Context, claimed: Claimed, reply: Reply<vendors::Regis
         Ok(Recorded::Fenced) => {
             tracing::warn!("the outcome came after the lease; it is kept as evidence and the state is not touched");
         }
+        // A machine must not choose another key than the next one.
+        Err(LedgerError::ExternalIdTaken) => {
+            let unknown = outcome.unknown();
+            let recorded = until_taken(&context.abort, "the outcome", || context.ledger.record(unknown.clone())).await;
+            tracing::error!(
+                ?recorded,
+                "the next external id belongs to another document; a person must look"
+            );
+        }
         Err(error) => {
-            tracing::error!(error = %service::error::chain(&error), "the outcome is not recorded; the claim ends with its lease");
+            let error = service::error::chain(&error);
+            tracing::error!(error, "the outcome is not recorded; the claim ends with its lease");
         }
     }
 }

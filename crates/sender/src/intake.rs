@@ -59,6 +59,10 @@ impl Intake {
 
     async fn accept(&self, delivery: &Delivery, prepared: Prepared) -> Disposition {
         let context = &self.context;
+        for warning in &prepared.warnings {
+            let (external_id, code) = (&prepared.external_id, warning.code.name());
+            tracing::warn!(%external_id, code, "{external_id} is accepted, and odd: {warning}");
+        }
         let vendor = prepared.vendor.clone();
         let claimed_at = Instant::now();
         let (first, slot) = self.first(&prepared);
@@ -97,7 +101,7 @@ impl Intake {
                 let rejection = rejection("key_taken", intake::key_taken(), EventType::Conflict);
                 bury(context, Origin::Intake, delivery, rejection).await
             }
-            Err(error) if error.is_outage() => Disposition::Leave,
+            Err(LedgerError::Unavailable(_) | LedgerError::Closed) => Disposition::Leave,
             Err(error) => {
                 let error = service::error::chain(&error);
                 tracing::error!(error, "a request cannot be stored and is kept as a dead letter");

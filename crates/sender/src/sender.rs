@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use ledger::Ledger;
+use ledger::{Ledger, Outage};
 use queue::{Broker, Pointers, Queue};
 use receipt::intake::{Directory, moscow};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vendors::Registry;
@@ -16,6 +17,9 @@ use crate::intake::Intake;
 use crate::pointer::Pointed;
 use crate::slots::Slots;
 use crate::sweep;
+
+/// What an aborted attempt gets to say so.
+const ABORTING: Duration = Duration::from_millis(500);
 
 /// What every loop of a sender shares.
 pub(crate) struct Context {
@@ -125,14 +129,15 @@ impl Sender {
     /// The loop that claims due rows.
     ///
     /// # Errors
-    /// When the database cannot be asked; the loop may be started again.
+    /// When the database refuses the question; an outage is waited for.
     pub async fn sweep(&self) -> anyhow::Result<()> {
         let context = &self.context;
         let mut ticks = tokio::time::interval(context.config.sweep_interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut outage = Outage::of("due rows");
         while context.stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            // A full step means that there may be more: the next one need not wait.
-            while self.sweep_once().await? > 0 && !context.stop.is_cancelled() {}
+            // A step that found something means that there may be more: the next one need not wait.
+            while outage.over(self.sweep_once().await)?.unwrap_or(0) > 0 && !context.stop.is_cancelled() {}
         }
         Ok(())
     }
@@ -145,18 +150,22 @@ impl Sender {
         sweep::step(&self.context).await
     }
 
-    /// Waits, after the stop, for the attempts that are under way, at most for the configured drain. Returns how many
-    /// were left; their claims end with their leases.
-    pub async fn drained(&self) -> usize {
+    /// What waits for a lost database gives up; the claims end with their leases.
+    pub fn abort(&self) {
+        self.context.abort.cancel();
+    }
+
+    /// Waits, after the loops have ended, for the attempts that are under way, until `deadline`. Returns how many were
+    /// left; their claims end with their leases.
+    pub async fn drained(&self, deadline: Instant) -> usize {
         let context = &self.context;
         context.attempts.close();
-        if tokio::time::timeout(context.config.drain, context.attempts.wait())
+        if tokio::time::timeout_at(deadline, context.attempts.wait())
             .await
             .is_err()
         {
-            context.abort.cancel();
-            // What waits for the database gives up now; what waits for a vendor is left.
-            let _ = tokio::time::timeout(Duration::from_millis(500), context.attempts.wait()).await;
+            self.abort();
+            let _ = tokio::time::timeout(ABORTING, context.attempts.wait()).await;
         }
         context.attempts.len()
     }

@@ -66,7 +66,16 @@ async fn give_up(context: &Context) -> Result<(), LedgerError> {
             "{} was started three times and never finished; its outcome is unknown",
             claimed.external_id,
         );
-        context.ledger.record(unfinished(claimed)).await?;
+        let id = claimed.subject.transaction_id;
+        match context.ledger.record(unfinished(claimed)).await {
+            Ok(_) => {}
+            Err(error) if error.is_outage() => return Err(error),
+            // One row that cannot be given up must not keep its neighbours from being sent.
+            Err(error) => {
+                let error = service::error::chain(&error);
+                tracing::error!(transaction.id = %id, error, "an abandoned transaction cannot be given up");
+            }
+        }
     }
     Ok(())
 }

@@ -249,7 +249,7 @@ mod tests {
                 .collect::<Vec<_>>(),
             VENDORS
         );
-        assert_eq!(registry.longest_call(), Duration::from_secs(61));
+        assert_eq!(registry.longest_call(), Duration::from_secs(31));
         assert_eq!(
             registry
                 .get(&AccountName::parse("main").expect("an account name"))

@@ -29,7 +29,7 @@ pub trait Vendor: Send + Sync {
     fn follower(&self) -> Option<&dyn Follower>;
 
     /// How long a repetition under the same id is known to be recognised by the vendor. A registration that has been
-    /// in doubt for longer is never sent again.
+    /// in doubt for longer must not be sent again.
     fn idempotency_horizon(&self) -> Duration;
 
     /// The longest that one [`Vendor::register`] can take, token included: the lease must be longer.

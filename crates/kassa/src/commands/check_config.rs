@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ledger::Ledger;
+use ledger::{Ledger, LedgerError};
 
+use crate::accounts;
 use crate::cli::CheckArgs;
-use crate::config;
+use crate::config::{self, Config};
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the result of the command")]
 pub(crate) async fn run(file: Option<PathBuf>, args: &CheckArgs) -> anyhow::Result<ExitCode> {
@@ -23,17 +24,8 @@ pub(crate) async fn run(file: Option<PathBuf>, args: &CheckArgs) -> anyhow::Resu
     }
     if !args.offline {
         let ledger = Ledger::open(&config.database, "check-config")?;
-        match ledger.open_accounts().await {
-            Ok(needed) => faults.extend(
-                needed
-                    .into_iter()
-                    .filter(|name| !config.accounts.keys().any(|known| known.as_str() == name))
-                    .map(|name| {
-                        format!(
-                            "accounts.{name}: is gone, but open transactions name it; put it back until they are done"
-                        )
-                    }),
-            ),
+        match needed(&config, &ledger).await {
+            Ok(more) => faults.extend(more),
             Err(error) => eprintln!(
                 "note: the database was not asked which accounts are still needed: {}",
                 service::error::chain(&error)
@@ -48,4 +40,18 @@ pub(crate) async fn run(file: Option<PathBuf>, args: &CheckArgs) -> anyhow::Resu
         eprintln!("fault: {fault}");
     }
     Ok(ExitCode::FAILURE)
+}
+
+/// What open transactions need and the configuration no longer has.
+async fn needed(config: &Config, ledger: &Ledger) -> Result<Vec<String>, LedgerError> {
+    let gone = ledger
+        .open_accounts()
+        .await?
+        .into_iter()
+        .filter(|name| !config.accounts.keys().any(|known| known.as_str() == name))
+        .map(|name| {
+            format!("accounts.{name}: is gone, but open transactions name it; put it back until they are done")
+        });
+    let moved = ledger.moved_accounts(&accounts::identities(config)).await?;
+    Ok(gone.chain(moved.iter().map(accounts::sentence)).collect())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use producer::{AcceptError, Accepted, Newness, Producer};
-use queue::{Broker, Pointers, Status};
+use queue::{Broker, Pointers};
 use receipt::Operation;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -29,9 +29,9 @@ pub(crate) async fn run(file: Option<PathBuf>, operation: Operation, args: &File
     let broker = Broker::start(config.broker.clone(), config.topology(), stop.clone())?;
     let pointers_stop = CancellationToken::new();
     let pointers = Pointers::start(broker.publisher(), pointers_stop.clone());
-    let mut status = broker.status();
-    let connected = status.wait_for(|status| matches!(status, Status::Connected));
-    let broker_answers = tokio::time::timeout(BROKER_PATIENCE, connected).await.is_ok();
+    let broker_answers = tokio::time::timeout(BROKER_PATIENCE, broker.connected())
+        .await
+        .unwrap_or(false);
 
     let producer = Producer::new(ledger.clone(), config.directory(), pointers.clone());
     let accepted = producer.accept(&body).await;
@@ -40,6 +40,8 @@ pub(crate) async fn run(file: Option<PathBuf>, operation: Operation, args: &File
         pointers.drained().await;
     }
     stop.cancel();
+    // The last other handle: with it the ledger would wait for more to write.
+    drop(producer);
     ledger.close().await;
     match accepted {
         Ok(accepted) => tell(args, &accepted),

@@ -354,3 +354,33 @@ async fn two_hundred_receipts_at_once_are_all_accepted() {
         .await;
     assert!(commits <= 3, "they share commits: {commits}");
 }
+
+#[tokio::test]
+async fn what_was_accepted_before_is_found_by_its_document_and_content_alone() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger();
+    let id = queued(&ledger, "417").await;
+    let again = again(&offer("417"));
+    assert_eq!(
+        ledger
+            .accepted_before(&again.subject, &[1; 32])
+            .await
+            .expect("no outage"),
+        Some(id)
+    );
+    assert_eq!(
+        ledger
+            .accepted_before(&again.subject, &[2; 32])
+            .await
+            .expect("no outage"),
+        None
+    );
+    let other = offer_of(Operation::Sell, "main", "417", "prepaid");
+    assert_eq!(
+        ledger
+            .accepted_before(&other.subject, &[1; 32])
+            .await
+            .expect("no outage"),
+        None
+    );
+}

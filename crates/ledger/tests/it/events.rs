@@ -46,7 +46,7 @@ async fn events_of_a_transaction_come_in_the_order_in_which_they_happened() {
     for number in 0..20 {
         let types: Vec<_> = events
             .iter()
-            .filter(|event| event.body["document"] == number.to_string())
+            .filter(|event| event.body["document"].as_str() == Some(&number.to_string()))
             .map(|event| event.event_type.as_str())
             .collect();
         assert_eq!(types, ["receipt.accepted", "receipt.waiting"]);

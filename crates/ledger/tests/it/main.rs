@@ -3,6 +3,7 @@
 mod accept;
 mod claim;
 mod constraints;
+mod crowd;
 mod dead_letters;
 mod due;
 mod events;

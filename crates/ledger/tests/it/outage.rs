@@ -25,7 +25,7 @@ fn unreachable(port: u16) -> Ledger {
     .expect("the URL is one")
 }
 
-fn is_outage<T: std::fmt::Debug>(answer: Result<T, LedgerError>, what: &str) {
+fn is_outage<T: std::fmt::Debug>(answer: &Result<T, LedgerError>, what: &str) {
     assert!(answer.as_ref().is_err_and(LedgerError::is_outage), "{what}: {answer:?}");
 }
 
@@ -42,24 +42,24 @@ async fn every_call_tells_an_unreachable_database_as_an_outage_within_the_acquir
     drop(listener);
     let ledger = unreachable(port);
     let began = Instant::now();
-    is_outage(ledger.probe().await, "probe");
-    is_outage(ledger.accept(offer("419")).await, "accept");
-    is_outage(ledger.claim_due(&quota(1), Duration::ZERO, LEASE).await, "claim_due");
-    is_outage(ledger.abandoned(1).await, "abandoned");
-    is_outage(ledger.give_back(&claimed).await, "give_back");
+    is_outage(&ledger.probe().await, "probe");
+    is_outage(&ledger.accept(offer("419")).await, "accept");
+    is_outage(&ledger.claim_due(&quota(1), Duration::ZERO, LEASE).await, "claim_due");
+    is_outage(&ledger.abandoned(1).await, "abandoned");
+    is_outage(&ledger.give_back(&claimed).await, "give_back");
     is_outage(
-        ledger.store_wire_body(&claimed, "body".to_owned()).await,
+        &ledger.store_wire_body(&claimed, "body".to_owned()).await,
         "store_wire_body",
     );
-    is_outage(ledger.record(outcome(&claimed, retry(MINUTE))).await, "record");
-    is_outage(ledger.claim_polls(&quota(1), MINUTE).await, "claim_polls");
-    is_outage(ledger.record_poll(answer(&polled, done())).await, "record_poll");
-    is_outage(ledger.take_events(1).await, "take_events");
-    is_outage(ledger.mark_published(&[]).await, "mark_published");
-    is_outage(ledger.find("417").await, "find");
+    is_outage(&ledger.record(outcome(&claimed, retry(MINUTE))).await, "record");
+    is_outage(&ledger.claim_polls(&quota(1), MINUTE).await, "claim_polls");
+    is_outage(&ledger.record_poll(answer(&polled, done())).await, "record_poll");
+    is_outage(&ledger.take_events(1).await, "take_events");
+    is_outage(&ledger.mark_published(&[]).await, "mark_published");
+    is_outage(&ledger.find("417").await, "find");
     let calls = 12;
     // A claim is tried twice, because its first commit may have taken effect.
-    is_outage(ledger.claim(claimed.subject.transaction_id, 1, LEASE).await, "claim");
+    is_outage(&ledger.claim(claimed.subject.transaction_id, 1, LEASE).await, "claim");
     let each = began.elapsed() / (calls + 2);
     assert!(each < SHORT * 2, "{each:?}");
 }
@@ -86,7 +86,7 @@ async fn a_server_that_takes_connections_and_says_nothing_is_an_outage() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let ledger = unreachable(listener.local_addr().expect("an address").port());
     let began = Instant::now();
-    is_outage(ledger.accept(offer("417")).await, "accept");
+    is_outage(&ledger.accept(offer("417")).await, "accept");
     assert!(began.elapsed() < SHORT * 3, "{:?}", began.elapsed());
 }
 
@@ -94,7 +94,7 @@ async fn a_server_that_takes_connections_and_says_nothing_is_an_outage() {
 async fn a_database_that_is_not_migrated_yet_is_an_outage() {
     let scratch = Scratch::empty().await;
     let ledger = scratch.ledger();
-    is_outage(ledger.accept(offer("417")).await, "accept");
+    is_outage(&ledger.accept(offer("417")).await, "accept");
     ledger.migrate().await.expect("migrated");
     queued(&ledger, "417").await;
 }
@@ -128,7 +128,7 @@ async fn a_connection_that_is_cut_in_a_statement_is_an_outage_and_the_next_call_
         )
         .await;
     let cut = callers.join_next().await.expect("one caller").expect("no panic");
-    is_outage(cut, "accept");
+    is_outage(&cut, "accept");
     holder.rollback().await.expect("unlocked");
     assert!(matches!(ledger.accept(offer("417")).await, Ok(Acceptance::Queued(_))));
 }

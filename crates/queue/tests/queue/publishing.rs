@@ -243,7 +243,7 @@ async fn a_queue_of_another_shape_is_named_with_its_cure() {
         let broker = broker.expect("a good address");
         let status = broker.status();
         until("the mismatch is reported", async || match &*status.borrow() {
-            queue::Status::Reconnecting { error, .. } => error.contains(&name) && error.contains("--recreate"),
+            queue::Status::Reconnecting { error, .. } => error.contains(&name) && error.contains("delete it there"),
             _ => false,
         })
         .await;

@@ -150,6 +150,9 @@ fn ask_again(news: News) -> News {
     }
 }
 
+/// The types of error that the service knows (v4 document 5.23 §11, v5 document 3.5 §7).
+const ERROR_TYPES: [&str; 6] = ["system", "driver", "timeout", "agent", "unknown", "none"];
+
 fn verdict(place: Place, error: &ErrorBody) -> Option<Verdict> {
     codes::find(error.kind.as_deref()?, error.code).map(|row| row.places.of(place))
 }
@@ -159,8 +162,14 @@ fn is_success(http: &http::Answer) -> bool {
 }
 
 /// The refusal that an answer means, by its error if it has a readable one, else by its HTTP status.
+///
+/// A gateway's own error object has none of the service's types: it says no more than the HTTP status does.
 fn refusal(place: Place, http: &http::Answer, error: Option<&ErrorBody>, mask: &Mask) -> Box<Refusal> {
-    let mut refusal = match error {
+    let of_the_service = |error: &&ErrorBody| {
+        let kind = error.kind.as_deref().unwrap_or_default();
+        is_success(http) || ERROR_TYPES.iter().any(|known| known.eq_ignore_ascii_case(kind))
+    };
+    let mut refusal = match error.filter(of_the_service) {
         None => of_status(place, http.status),
         Some(error) => {
             let kind = error.kind.as_deref().unwrap_or_default();

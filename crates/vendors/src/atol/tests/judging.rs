@@ -192,6 +192,18 @@ fn a_readable_error_decides_before_the_http_status() {
 }
 
 #[test]
+fn a_gateways_own_error_object_says_no_more_than_its_http_status() {
+    for body in [
+        r#"{"error":{"code":502,"message":"bad gateway"}}"#.to_owned(),
+        error("gateway", 7),
+    ] {
+        assert_eq!(class_of_registration(502, &body), RetryClass::MAYBE_SEEN, "{body}");
+        assert_eq!(class_of_registration(400, &body), RetryClass::MAYBE_SEEN, "{body}");
+    }
+    assert_eq!(class_of_registration(400, &error("driver", 9999)), RetryClass::Unknown);
+}
+
+#[test]
 fn the_wish_to_be_left_alone_is_passed_on() {
     let wish = Some(Duration::from_secs(7));
     for (status, body, seen) in [
