@@ -92,7 +92,9 @@ impl Ledger {
         subject: &Subject,
         request_hash: &[u8; 32],
     ) -> Result<Option<TransactionId>, LedgerError> {
-        let id = limited(
+        let id = limited!(
+            self.pool,
+            fetch_optional,
             sqlx::query_scalar!(
                 r#"
             SELECT id
@@ -109,9 +111,7 @@ impl Ledger {
                 subject.part.as_str(),
                 &request_hash[..],
             )
-            .fetch_optional(&self.pool),
-        )
-        .await?;
+        );
         Ok(id.map(TransactionId))
     }
 }
@@ -256,8 +256,11 @@ async fn insert(
         })
         .collect();
 
-    let answers = sqlx::query!(
-        r#"
+    let answers = limited!(
+        pool,
+        fetch_all,
+        sqlx::query!(
+            r#"
         WITH input AS (
             SELECT *
             FROM unnest(
@@ -341,27 +344,26 @@ async fn insert(
             LIMIT 1
         ) known ON true
         "#,
-        &ids,
-        &texts(|new| new.subject.store.as_str()),
-        &texts(|new| new.account.as_str()),
-        &texts(|new| new.vendor.as_str()),
-        &texts(|new| new.subject.operation.name()),
-        &texts(|new| new.subject.document.as_str()),
-        &texts(|new| new.subject.part.as_str()),
-        &orders as _,
-        &hashes,
-        &bodies as _,
-        &totals,
-        &texts(|new| new.external_id.as_str()),
-        &wire_bodies as _,
-        &leases as _,
-        &event_ids,
-        &event_bodies as _,
-        worker,
-        EventType::Accepted.name(),
-    )
-    .fetch_all(pool)
-    .await?;
+            &ids,
+            &texts(|new| new.subject.store.as_str()),
+            &texts(|new| new.account.as_str()),
+            &texts(|new| new.vendor.as_str()),
+            &texts(|new| new.subject.operation.name()),
+            &texts(|new| new.subject.document.as_str()),
+            &texts(|new| new.subject.part.as_str()),
+            &orders as _,
+            &hashes,
+            &bodies as _,
+            &totals,
+            &texts(|new| new.external_id.as_str()),
+            &wire_bodies as _,
+            &leases as _,
+            &event_ids,
+            &event_bodies as _,
+            worker,
+            EventType::Accepted.name(),
+        )
+    );
 
     answers
         .into_iter()

@@ -29,7 +29,9 @@ impl Ledger {
             .collect();
         let names: Vec<String> = bound.iter().map(|(name, _)| name.clone()).collect();
         let identities: Vec<String> = bound.iter().map(|(_, identity)| identity.clone()).collect();
-        limited(
+        limited!(
+            self.pool,
+            execute,
             sqlx::query!(
                 r#"
             INSERT INTO accounts (name, identity)
@@ -44,9 +46,7 @@ impl Ledger {
                 &names,
                 &identities,
             )
-            .execute(&self.pool),
-        )
-        .await?;
+        );
         Ok(moved)
     }
 
@@ -58,7 +58,9 @@ impl Ledger {
         let names: Vec<String> = accounts.iter().map(|(name, _)| name.clone()).collect();
         let identities: Vec<String> = accounts.iter().map(|(_, identity)| identity.clone()).collect();
         let open = self.open_accounts().await?;
-        let rows = limited(
+        let rows = limited!(
+            self.pool,
+            fetch_all,
             sqlx::query!(
                 r#"
             SELECT accounts.name, accounts.identity AS was, configured.identity AS "is!"
@@ -70,9 +72,7 @@ impl Ledger {
                 &names,
                 &identities,
             )
-            .fetch_all(&self.pool),
-        )
-        .await?;
+        );
         Ok(rows
             .into_iter()
             .filter(|row| open.contains(&row.name))
@@ -89,7 +89,9 @@ impl Ledger {
     /// # Errors
     /// An outage.
     pub async fn open_accounts(&self) -> Result<Vec<String>, LedgerError> {
-        let rows = limited(
+        let rows = limited!(
+            self.pool,
+            fetch_all,
             sqlx::query_scalar!(
                 r#"
             SELECT DISTINCT account AS "account!"
@@ -102,9 +104,7 @@ impl Ledger {
             ) open
             "#,
             )
-            .fetch_all(&self.pool),
-        )
-        .await?;
+        );
         Ok(rows)
     }
 }

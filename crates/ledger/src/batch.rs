@@ -11,7 +11,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::error::LedgerError;
-use crate::limit::limited;
 
 type Answer<O> = oneshot::Sender<Result<O, LedgerError>>;
 
@@ -118,17 +117,14 @@ where
     alone(statement(inputs)).await
 }
 
-/// The statement within its time. A panic in it must not end the task that all later callers depend on.
+/// The statement. A panic in it must not end the task that all later callers depend on.
 async fn alone<O>(statement: impl Future<Output = Result<O, LedgerError>>) -> Result<O, LedgerError> {
-    AssertUnwindSafe(limited(statement))
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_| {
-            Err(LedgerError::Corrupt {
-                id: String::from("-"),
-                what: String::from("a statement of ours panicked on it"),
-            })
+    AssertUnwindSafe(statement).catch_unwind().await.unwrap_or_else(|_| {
+        Err(LedgerError::Corrupt {
+            id: String::from("-"),
+            what: String::from("a statement of ours panicked on it"),
         })
+    })
 }
 
 #[cfg(test)]

@@ -118,7 +118,9 @@ impl Ledger {
     ) -> Result<Vec<Claimed>, LedgerError> {
         let accounts: Vec<String> = quotas.iter().map(|quota| quota.account.as_str().to_owned()).collect();
         let slots: Vec<i64> = quotas.iter().map(|quota| i64::from(quota.slots)).collect();
-        let rows = limited(
+        let rows = limited!(
+            self.pool,
+            fetch_all,
             sqlx::query_as!(
                 ClaimedRow,
                 r#"
@@ -180,9 +182,7 @@ impl Ledger {
                 lease.until_claimable_ms(),
                 &self.worker,
             )
-            .fetch_all(&self.pool),
-        )
-        .await?;
+        );
         Ok(readable(rows))
     }
 
@@ -192,7 +192,9 @@ impl Ledger {
     /// # Errors
     /// An outage.
     pub async fn abandoned(&self, limit: i64) -> Result<Vec<Claimed>, LedgerError> {
-        let rows = limited(
+        let rows = limited!(
+            self.pool,
+            fetch_all,
             sqlx::query_as!(
                 ClaimedRow,
                 r#"
@@ -213,9 +215,7 @@ impl Ledger {
             "#,
                 limit,
             )
-            .fetch_all(&self.pool),
-        )
-        .await?;
+        );
         Ok(readable(rows))
     }
 
@@ -224,7 +224,9 @@ impl Ledger {
     /// # Errors
     /// An outage; the claim then ends with its lease.
     pub async fn give_back(&self, claimed: &Claimed) -> Result<(), LedgerError> {
-        limited(
+        limited!(
+            self.pool,
+            execute,
             sqlx::query!(
                 r#"
             WITH returned AS (
@@ -250,9 +252,7 @@ impl Ledger {
                 claimed.subject.transaction_id.0,
                 claimed.attempt,
             )
-            .execute(&self.pool),
-        )
-        .await?;
+        );
         Ok(())
     }
 }
@@ -367,8 +367,11 @@ pub(crate) async fn claim_batch(
         .iter()
         .map(|claiming| claiming.lease.until_claimable_ms())
         .collect();
-    let rows = sqlx::query!(
-        r#"
+    let rows = limited!(
+        pool,
+        fetch_all,
+        sqlx::query!(
+            r#"
         WITH input AS (
             SELECT *
             FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::bigint[]) AS input (id, fence, token, lease_ms)
@@ -434,14 +437,13 @@ pub(crate) async fn claim_batch(
         FROM held h
         JOIN registrations r ON r.transaction_id = h.id AND r.generation = h.generation
         "#,
-        &ids,
-        &fences,
-        &tokens,
-        &leases,
-        &worker,
-    )
-    .fetch_all(&pool)
-    .await?;
+            &ids,
+            &fences,
+            &tokens,
+            &leases,
+            &worker,
+        )
+    );
 
     let mut won = std::collections::HashMap::with_capacity(rows.len());
     for row in rows {

@@ -101,7 +101,9 @@ impl Ledger {
             "routing_key": storable(&letter.routing_key),
             "problem": problem,
         });
-        limited(
+        limited!(
+            self.pool,
+            execute,
             sqlx::query!(
                 r#"
             WITH buried AS (
@@ -134,9 +136,7 @@ impl Ledger {
                 event_store,
                 event_body,
             )
-            .execute(&self.pool),
-        )
-        .await?;
+        );
         Ok(())
     }
 
@@ -145,7 +145,9 @@ impl Ledger {
     /// # Errors
     /// An outage.
     pub async fn dead_letters(&self, limit: i64) -> Result<Vec<DeadLetter>, LedgerError> {
-        let rows = limited(
+        let rows = limited!(
+            self.pool,
+            fetch_all,
             sqlx::query!(
                 r#"
             SELECT id, origin, routing_key, message_id, body, reason_code, reason, times,
@@ -156,9 +158,7 @@ impl Ledger {
             "#,
                 limit,
             )
-            .fetch_all(&self.pool),
-        )
-        .await?;
+        );
         Ok(rows
             .into_iter()
             .map(|row| DeadLetter {

@@ -31,7 +31,9 @@ impl Ledger {
     /// # Errors
     /// An outage.
     pub async fn take_events(&self, limit: i64) -> Result<Vec<PendingEvent>, LedgerError> {
-        let rows = limited(
+        let rows = limited!(
+            self.pool,
+            fetch_all,
             sqlx::query!(
                 r#"
             WITH picked AS (
@@ -52,9 +54,7 @@ impl Ledger {
             "#,
                 limit,
             )
-            .fetch_all(&self.pool),
-        )
-        .await?;
+        );
         let mut events: Vec<PendingEvent> = rows
             .into_iter()
             .map(|row| PendingEvent {
@@ -77,8 +77,11 @@ impl Ledger {
     /// An outage; the events are then published again.
     pub async fn mark_published(&self, ids: &[EventId]) -> Result<(), LedgerError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        limited(sqlx::query!("UPDATE events SET published_at = now() WHERE id = ANY($1)", &ids).execute(&self.pool))
-            .await?;
+        limited!(
+            self.pool,
+            execute,
+            sqlx::query!("UPDATE events SET published_at = now() WHERE id = ANY($1)", &ids)
+        );
         Ok(())
     }
 
@@ -88,14 +91,14 @@ impl Ledger {
     /// An outage; the events are then taken again by themselves.
     pub async fn return_events(&self, ids: &[EventId]) -> Result<(), LedgerError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        limited(
+        limited!(
+            self.pool,
+            execute,
             sqlx::query!(
                 "UPDATE events SET relay_after = now() WHERE id = ANY($1) AND published_at IS NULL",
                 &ids
             )
-            .execute(&self.pool),
-        )
-        .await?;
+        );
         Ok(())
     }
 }

@@ -1,29 +1,40 @@
 //! No statement is waited for without end.
 //!
 //! A server that vanishes without closing its connections answers nothing, and nothing below us ever says so. Whoever
-//! waits longer than any of our statements can take treats it as an outage: the statement is repeated, on another
-//! connection.
+//! waits longer than any of our statements can take treats it as an outage, gives the connection up and repeats the
+//! statement on another one.
 
-use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::LedgerError;
 
-/// Longer than any statement of ours takes on a loaded server, and shorter than any lease by default.
-const LONGEST_STATEMENT: Duration = Duration::from_secs(15);
+/// Longer than any statement of ours takes on a loaded server, and shorter than a lease by default.
+pub(crate) const LONGEST_STATEMENT: Duration = Duration::from_secs(15);
 
-/// The answer of `statement`, or an outage when there is none in time.
-pub(crate) async fn limited<T, E>(statement: impl Future<Output = Result<T, E>>) -> Result<T, LedgerError>
-where
-    LedgerError: From<E>,
-{
-    match tokio::time::timeout(LONGEST_STATEMENT, statement).await {
-        Ok(answer) => Ok(answer?),
-        Err(_) => {
-            let silent = io::Error::new(io::ErrorKind::TimedOut, "the database did not answer in time");
-            Err(LedgerError::Unavailable(Arc::new(sqlx::Error::Io(silent))))
-        }
-    }
+/// An outage that nobody told us of.
+pub(crate) fn silence() -> LedgerError {
+    let silent = io::Error::new(io::ErrorKind::TimedOut, "the database did not answer in time");
+    LedgerError::Unavailable(Arc::new(sqlx::Error::Io(silent)))
 }
+
+/// Runs a checked query on a connection of the pool: `limited!(pool, fetch_all, query)`. Returns from the function with
+/// an outage when there is no answer in time.
+///
+/// A macro, because the connection has to be told not to go back to the pool, where it would be asked for a sign of
+/// life and wait for it without end.
+macro_rules! limited {
+    ($pool:expr, $fetch:ident, $query:expr $(,)?) => {{
+        let mut connection = $pool.acquire().await?;
+        match tokio::time::timeout($crate::limit::LONGEST_STATEMENT, $query.$fetch(&mut *connection)).await {
+            Ok(answer) => answer?,
+            Err(_) => {
+                connection.close_on_drop();
+                return Err($crate::limit::silence());
+            }
+        }
+    }};
+}
+
+pub(crate) use limited;

@@ -27,7 +27,9 @@ impl Ledger {
     pub async fn claim_polls(&self, quotas: &[Quota], hold: Duration) -> Result<Vec<Polled>, LedgerError> {
         let accounts: Vec<String> = quotas.iter().map(|quota| quota.account.as_str().to_owned()).collect();
         let slots: Vec<i64> = quotas.iter().map(|quota| i64::from(quota.slots)).collect();
-        let rows = limited(
+        let rows = limited!(
+            self.pool,
+            fetch_all,
             sqlx::query!(
                 r#"
             WITH picked AS (
@@ -61,9 +63,7 @@ impl Ledger {
                 &slots,
                 millis(hold),
             )
-            .fetch_all(&self.pool),
-        )
-        .await?;
+        );
         let mut polled = Vec::with_capacity(rows.len());
         for row in rows {
             let corrupt = |what: String| LedgerError::Corrupt {
@@ -218,8 +218,11 @@ async fn record_distinct(
         })
         .collect::<Result<_, _>>()?;
 
-    let done = sqlx::query!(
-        r#"
+    let done = limited!(
+        pool,
+        fetch_all,
+        sqlx::query!(
+            r#"
         WITH input AS (
             SELECT *
             FROM unnest(
@@ -338,36 +341,35 @@ async fn record_distinct(
         SELECT c.id AS "id!", c.moves AS "moves!"
         FROM counted c
         "#,
-        &ids,
-        &generations,
-        &uuids,
-        &states as _,
-        &failures as _,
-        &due as _,
-        &trials as _,
-        &poll_waits as _,
-        &registrations,
-        &next as _,
-        &fiscals as _,
-        &classes,
-        &statuses as _,
-        &durations,
-        &requests,
-        &answers as _,
-        &refusals(|refusal| &refusal.kind) as _,
-        &refusals(|refusal| &refusal.code) as _,
-        &refusals(|refusal| &refusal.message) as _,
-        &refusals(|refusal| &refusal.cause.ru) as _,
-        &refusals(|refusal| &refusal.cause.en) as _,
-        &refusals(|refusal| &refusal.cure.ru) as _,
-        &refusals(|refusal| &refusal.cure.en) as _,
-        &event_ids,
-        &event_types,
-        &event_bodies as _,
-        worker,
-    )
-    .fetch_all(pool)
-    .await?;
+            &ids,
+            &generations,
+            &uuids,
+            &states as _,
+            &failures as _,
+            &due as _,
+            &trials as _,
+            &poll_waits as _,
+            &registrations,
+            &next as _,
+            &fiscals as _,
+            &classes,
+            &statuses as _,
+            &durations,
+            &requests,
+            &answers as _,
+            &refusals(|refusal| &refusal.kind) as _,
+            &refusals(|refusal| &refusal.code) as _,
+            &refusals(|refusal| &refusal.message) as _,
+            &refusals(|refusal| &refusal.cause.ru) as _,
+            &refusals(|refusal| &refusal.cause.en) as _,
+            &refusals(|refusal| &refusal.cure.ru) as _,
+            &refusals(|refusal| &refusal.cure.en) as _,
+            &event_ids,
+            &event_types,
+            &event_bodies as _,
+            worker,
+        )
+    );
     Ok(done
         .into_iter()
         .map(|row| {

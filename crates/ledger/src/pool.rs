@@ -102,7 +102,9 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Unavailable`] when it does not answer.
     pub async fn probe(&self) -> Result<Probe, LedgerError> {
-        let row = limited(
+        let row = limited!(
+            self.pool,
+            fetch_one,
             sqlx::query!(
                 r#"
             SELECT
@@ -110,9 +112,7 @@ impl Ledger {
                 to_regclass('dead_letters') IS NOT NULL AS "migrated!"
             "#,
             )
-            .fetch_one(&self.pool),
-        )
-        .await?;
+        );
         Ok(Probe {
             synchronous_commit: row.synchronous_commit,
             migrated: row.migrated,

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::claim::millis;
 use crate::error::LedgerError;
+use crate::limit::limited;
 use crate::outcome::{Flat, Outcome, Recorded, event_body, failure_of, fiscal_of, flatten};
 use crate::pool::Ledger;
 use crate::storable::{storable, to_jsonb};
@@ -128,8 +129,11 @@ async fn record_distinct(pool: &PgPool, batch: &[Outcome]) -> Result<Vec<Recorde
         .map(|(outcome, flat)| to_jsonb(outcome.claimed.subject.transaction_id, &event_body(outcome, flat)))
         .collect::<Result<_, _>>()?;
 
-    let done = sqlx::query!(
-        r#"
+    let done = limited!(
+        pool,
+        fetch_all,
+        sqlx::query!(
+            r#"
         WITH input AS (
             SELECT *
             FROM unnest(
@@ -260,38 +264,37 @@ async fn record_distinct(pool: &PgPool, batch: &[Outcome]) -> Result<Vec<Recorde
         LEFT JOIN finished f ON f.id = i.id AND f.number = i.number
         LEFT JOIN applied a ON a.id = i.id AND a.number = i.number
         "#,
-        &ids,
-        &numbers,
-        &generations,
-        &states,
-        &failures as _,
-        &due as _,
-        &trials as _,
-        &uuids as _,
-        &poll_waits as _,
-        &doubts,
-        &registrations,
-        &next as _,
-        &fns as _,
-        &fiscals as _,
-        &classes,
-        &statuses as _,
-        &durations,
-        &requests,
-        &answers as _,
-        &refusals(|refusal| &refusal.kind) as _,
-        &refusals(|refusal| &refusal.code) as _,
-        &refusals(|refusal| &refusal.message) as _,
-        &refusals(|refusal| &refusal.cause.ru) as _,
-        &refusals(|refusal| &refusal.cause.en) as _,
-        &refusals(|refusal| &refusal.cure.ru) as _,
-        &refusals(|refusal| &refusal.cure.en) as _,
-        &event_ids,
-        &event_types,
-        &event_bodies as _,
-    )
-    .fetch_all(pool)
-    .await?;
+            &ids,
+            &numbers,
+            &generations,
+            &states,
+            &failures as _,
+            &due as _,
+            &trials as _,
+            &uuids as _,
+            &poll_waits as _,
+            &doubts,
+            &registrations,
+            &next as _,
+            &fns as _,
+            &fiscals as _,
+            &classes,
+            &statuses as _,
+            &durations,
+            &requests,
+            &answers as _,
+            &refusals(|refusal| &refusal.kind) as _,
+            &refusals(|refusal| &refusal.code) as _,
+            &refusals(|refusal| &refusal.message) as _,
+            &refusals(|refusal| &refusal.cause.ru) as _,
+            &refusals(|refusal| &refusal.cause.en) as _,
+            &refusals(|refusal| &refusal.cure.ru) as _,
+            &refusals(|refusal| &refusal.cure.en) as _,
+            &event_ids,
+            &event_types,
+            &event_bodies as _,
+        )
+    );
 
     let recorded: std::collections::HashMap<(Uuid, i32), Recorded> = done
         .into_iter()

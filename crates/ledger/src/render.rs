@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::claim::Claimed;
 use crate::error::LedgerError;
+use crate::limit::limited;
 use crate::pool::Ledger;
 
 #[derive(Debug, Clone)]
@@ -36,8 +37,11 @@ pub(crate) async fn store_rendered(pool: PgPool, batch: Vec<Rendered>) -> Result
     let ids: Vec<Uuid> = batch.iter().map(|rendered| rendered.id.0).collect();
     let generations: Vec<i32> = batch.iter().map(|rendered| rendered.generation).collect();
     let bodies: Vec<String> = batch.iter().map(|rendered| rendered.wire_body.clone()).collect();
-    let rows = sqlx::query!(
-        r#"
+    let rows = limited!(
+        pool,
+        fetch_all,
+        sqlx::query!(
+            r#"
         WITH locked AS (
             SELECT id
             FROM transactions
@@ -54,12 +58,11 @@ pub(crate) async fn store_rendered(pool: PgPool, batch: Vec<Rendered>) -> Result
             AND r.generation = input.generation
         RETURNING r.transaction_id, r.generation, r.wire_body AS "wire_body!"
         "#,
-        &ids,
-        &generations,
-        &bodies,
-    )
-    .fetch_all(&pool)
-    .await?;
+            &ids,
+            &generations,
+            &bodies,
+        )
+    );
     let stored: std::collections::HashMap<(Uuid, i32), String> = rows
         .into_iter()
         .map(|row| ((row.transaction_id, row.generation), row.wire_body))

@@ -17,3 +17,4 @@ mod record;
 mod sample;
 mod scratch;
 mod show;
+mod silence;
