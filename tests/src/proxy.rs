@@ -15,10 +15,32 @@ pub enum Flow {
     Open,
     /// Those of the client are kept back; the server's pass.
     HoldRequests,
+    /// Those of the clients that are connected by now are kept back; new connections pass.
+    HoldPresent {
+        /// Connections with a lower number are the present ones; [`Proxy::hold_present`] knows it.
+        below: u64,
+    },
     /// Those of the server are kept back; the client's pass.
     HoldAnswers,
     /// None: connections are cut, and new ones are closed as soon as they are made.
     Down,
+}
+
+impl Flow {
+    fn holds(self, direction: Direction, connection: u64) -> bool {
+        match self {
+            Self::Open | Self::Down => false,
+            Self::HoldRequests => direction == Direction::Requests,
+            Self::HoldPresent { below } => direction == Direction::Requests && connection < below,
+            Self::HoldAnswers => direction == Direction::Answers,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Requests,
+    Answers,
 }
 
 /// A proxy in front of one server. Dropping it cuts every connection.
@@ -29,6 +51,7 @@ pub struct Proxy {
     flow: watch::Sender<Flow>,
     cuts: watch::Sender<u64>,
     held: watch::Receiver<u64>,
+    connections: watch::Receiver<u64>,
     _tasks: JoinSet<()>,
 }
 
@@ -43,6 +66,7 @@ impl Proxy {
         let (flow, _) = watch::channel(Flow::Open);
         let (cuts, _) = watch::channel(0);
         let (held_sender, held) = watch::channel(0);
+        let (counter, counted) = watch::channel(0);
         let mut tasks = JoinSet::new();
         let (following, cutting) = (flow.clone(), cuts.clone());
         tasks.spawn(async move {
@@ -56,11 +80,16 @@ impl Proxy {
                     continue;
                 };
                 let (flow, held) = (following.subscribe(), held_sender.clone());
+                let connection = *counter.borrow();
+                counter.send_replace(connection + 1);
                 let mut cuts = cutting.subscribe();
                 connections.spawn(async move {
                     tokio::select! {
-                        () = pass(client, server, flow, held) => {}
+                        // First, because a cut is followed by an open flow at once, through which what was kept back
+                        // would slip.
+                        biased;
                         _ = cuts.changed() => {}
+                        () = pass(client, server, connection, flow, held) => {}
                     }
                 });
             }
@@ -70,6 +99,7 @@ impl Proxy {
             flow,
             cuts,
             held,
+            connections: counted,
             _tasks: tasks,
         })
     }
@@ -80,6 +110,12 @@ impl Proxy {
         if flow == Flow::Down {
             self.cuts.send_modify(|cuts| *cuts += 1);
         }
+    }
+
+    /// Keeps back what the clients write that are connected by now; new connections pass.
+    pub fn hold_present(&self) {
+        let below = *self.connections.borrow();
+        self.set(Flow::HoldPresent { below });
     }
 
     /// Cuts every connection; what was kept back never arrives. New connections pass.
@@ -95,34 +131,57 @@ impl Proxy {
     }
 }
 
-/// Both directions, until one of them ends with an error or both have ended.
-async fn pass(client: TcpStream, server: TcpStream, flow: watch::Receiver<Flow>, held: watch::Sender<u64>) {
+/// Both directions, until both have ended.
+async fn pass(
+    client: TcpStream,
+    server: TcpStream,
+    connection: u64,
+    flow: watch::Receiver<Flow>,
+    held: watch::Sender<u64>,
+) {
     let (client_read, client_write) = client.into_split();
     let (server_read, server_write) = server.into_split();
+    let requests = |flow: Flow| flow.holds(Direction::Requests, connection);
+    let answers = |flow: Flow| flow.holds(Direction::Answers, connection);
     tokio::join!(
-        pump(client_read, server_write, flow.clone(), Flow::HoldRequests, &held),
-        pump(server_read, client_write, flow, Flow::HoldAnswers, &held),
+        async {
+            let (mut to, delayed) = pump(client_read, server_write, flow.clone(), requests, &held).await;
+            if delayed {
+                // The client may have died meanwhile. What it wrote arrives all the same, and is not taken back by a
+                // goodbye that overtakes its handling.
+                std::future::pending::<()>().await;
+            }
+            let _ = to.shutdown().await;
+        },
+        async {
+            let (mut to, _) = pump(server_read, client_write, flow.clone(), answers, &held).await;
+            let _ = to.shutdown().await;
+        },
     );
 }
 
+/// One direction to its end. Says whether anything was kept back on the way.
 async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut flow: watch::Receiver<Flow>,
-    closed: Flow,
+    is_held: impl Fn(Flow) -> bool,
     held: &watch::Sender<u64>,
-) {
+) -> (OwnedWriteHalf, bool) {
     let mut buffer = vec![0; 16 * 1024];
+    let mut delayed = false;
     while let Ok(count) = from.read(&mut buffer).await {
         if count == 0 {
             break;
         }
-        if *flow.borrow() == closed {
+        if is_held(*flow.borrow()) {
+            delayed = true;
             held.send_modify(|count| *count += 1);
         }
-        if flow.wait_for(|flow| *flow != closed).await.is_err() || to.write_all(&buffer[..count]).await.is_err() {
+        let passes = flow.wait_for(|flow| !is_held(*flow)).await.is_ok();
+        if !passes || to.write_all(&buffer[..count]).await.is_err() {
             break;
         }
     }
-    let _ = to.shutdown().await;
+    (to, delayed)
 }

@@ -33,6 +33,8 @@ pub(crate) struct Verdict {
     pub(crate) seconds: u64,
     /// Done ones whose total differs between the table and the books.
     pub(crate) wrong_totals: usize,
+    /// Requests that are shown as failed or refused and stand in the books all the same.
+    pub(crate) contradicted: usize,
     /// Attempts to send that ended without a word: their worker died.
     pub(crate) unfinished_attempts: i64,
     /// Sends whose id the vendor knew already: what a lost answer costs.
@@ -52,7 +54,7 @@ pub(crate) struct State {
 
 impl Verdict {
     pub(crate) fn is_good(&self) -> bool {
-        self.lost == 0 && self.twice == 0 && self.wrong_totals == 0
+        self.lost == 0 && self.twice == 0 && self.wrong_totals == 0 && self.contradicted == 0
     }
 }
 
@@ -110,6 +112,13 @@ pub(crate) async fn judge(plan: &Plan, story: &Story, elapsed: Duration) -> anyh
         .filter(|(marker, row)| totals.get(*marker).is_some_and(|total| *total != row.total_kopecks))
         .count();
 
+    // What kassa calls failed must not be registered, and nothing may be that the shop did not validly ask for.
+    let contradicted = failed.keys().filter(|marker| times(marker) > 0).count()
+        + registered
+            .iter()
+            .filter(|(marker, times)| **times > 0 && !known.contains(*marker))
+            .count();
+
     let mut waits: Vec<u64> = done.values().filter_map(|row| wait(story, row)).collect();
     waits.sort_unstable();
     let percentile = |share: usize| waits.get((waits.len() * share / 100).min(waits.len().saturating_sub(1)));
@@ -125,6 +134,7 @@ pub(crate) async fn judge(plan: &Plan, story: &Story, elapsed: Duration) -> anyh
         p99_ms: percentile(99).copied().unwrap_or(0),
         seconds: elapsed.as_secs(),
         wrong_totals,
+        contradicted,
         unfinished_attempts: sqlx::query_scalar("SELECT count(*) FROM attempts WHERE finished_at IS NULL")
             .fetch_one(&story.pool)
             .await?,
