@@ -231,12 +231,6 @@ fn watch_broker(supervisor: &mut Supervisor, broker: &Broker, check: Check, stop
         let (broker, check, stop) = (broker.clone(), Arc::clone(&check), stop.clone());
         async move {
             let mut status = broker.status();
-            // Until the connections have begun their first try the status has nothing to go by.
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                _ = broker.connected() => {}
-                _ = status.changed() => {}
-            }
             loop {
                 match &*status.borrow_and_update() {
                     Status::Connected => check.ok(),

@@ -63,7 +63,13 @@ impl Link {
     /// The handle, and the loop that somebody has to run.
     pub(crate) fn new(plan: Plan, stop: CancellationToken) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, state) = watch::channel(State::Down);
-        (Self { state }, supervise(plan, sender, stop))
+        let since = Instant::now();
+        // At once, and not when the task is first run: until then the board would say that all is well.
+        let place = plan.board.place(Status::Reconnecting {
+            since,
+            error: String::new(),
+        });
+        (Self { state }, supervise(plan, place, since, sender, stop))
     }
 
     /// The connection, if there is one right now.
@@ -123,13 +129,14 @@ pub(crate) fn pauses(longest: Duration) -> ExponentialBackoff {
         .build()
 }
 
-async fn supervise(plan: Plan, sender: watch::Sender<State>, stop: CancellationToken) {
-    let mut since = Instant::now();
+async fn supervise(
+    plan: Plan,
+    place: usize,
+    mut since: Instant,
+    sender: watch::Sender<State>,
+    stop: CancellationToken,
+) {
     let mut error = String::new();
-    let place = plan.board.place(Status::Reconnecting {
-        since,
-        error: error.clone(),
-    });
     while !stop.is_cancelled() {
         let Some(live) = connect_at_last(&plan, place, since, &mut error, &stop).await else {
             break;

@@ -111,7 +111,8 @@ where
         .with_env_filter(EnvFilter::new(&filter.0))
         .with_writer(writer);
     match format {
-        LogFormat::Json => Box::new(lines.json().flatten_event(true).finish()),
+        // The list of spans holds the innermost one too.
+        LogFormat::Json => Box::new(lines.json().flatten_event(true).with_current_span(false).finish()),
         LogFormat::Auto | LogFormat::Human => Box::new(lines.with_ansi(colour).finish()),
     }
 }

@@ -5,6 +5,7 @@
     reason = "a command-line tool for people"
 )]
 
+mod clients;
 mod command;
 mod demo;
 mod progress;

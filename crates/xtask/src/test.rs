@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Result, ensure};
 
 use crate::{
+    clients,
     command::run,
     progress::human,
     services::{self, Urls},
@@ -61,6 +62,7 @@ fn tests(report: &mut Report, urls: &Urls, words: &[&str]) -> Result<()> {
             "see the errors above",
         )
     })?;
+    report.step("clients", clients::up)?;
     report.step("tests", || {
         let mut test = cargo();
         with_services(&mut test, urls)?;

@@ -6,7 +6,7 @@
 
 mod docker;
 mod given;
-mod install;
+pub(crate) mod install;
 mod place;
 mod postgres;
 mod process;
