@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(line["message"], "registered");
         assert_eq!(line["duration_ms"], 12);
         assert_eq!(line["level"], "INFO");
-        assert_eq!(line["span"]["transaction.id"], "0197");
+        assert_eq!(line["spans"][0]["transaction.id"], "0197");
     }
 
     #[test]
