@@ -221,8 +221,14 @@ async fn a_request_that_was_accepted_and_not_acknowledged_is_recognised_when_it_
 
 #[tokio::test]
 async fn a_poller_that_dies_between_the_answer_and_the_record_is_followed_by_another_question() -> anyhow::Result<()> {
-    within("polled", &pace(), async |world| {
-        world.fault(Rule::new(Point::Report, Action::Nothing).delayed(Duration::from_millis(500)))?;
+    // The vendor thinks for so long that the database is certainly held when its answer comes.
+    let pace = kassa_tests::fleet::Pace {
+        call: "6s",
+        lease: "9s",
+        ..pace()
+    };
+    within("polled", &pace, async |world| {
+        world.fault(Rule::new(Point::Report, Action::Nothing).delayed(Duration::from_secs(4)))?;
         let mut sender = world.sender("sender").await?;
         world.publish("sell", "417").await?;
         world.until_state("417", "waiting").await?;

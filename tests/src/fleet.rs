@@ -183,6 +183,12 @@ impl Fleet {
         &self.config
     }
 
+    /// The executable that it runs.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The ledger, for looking and for steps that a test makes itself.
     ///
     /// # Errors

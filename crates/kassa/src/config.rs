@@ -44,7 +44,8 @@ pub(crate) fn load(file: Option<PathBuf>) -> anyhow::Result<Loaded<Config>> {
         .fold(Sources::from_process(file), Sources::defaults);
     // Names that tools around kassa use.
     let sources = sources.ignore(["KASSA_CONFIG", "KASSA_BIN", "KASSA_SIMULATOR_BIN", "KASSA_SERVICES_DIR"]);
-    service::config::load(sources).context("the configuration cannot be used")
+    service::config::load(sources)
+        .context("the configuration (--config FILE, else KASSA_CONFIG, else /etc/kassa/kassa.toml) cannot be used")
 }
 
 impl Config {

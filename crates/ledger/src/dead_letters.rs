@@ -1,8 +1,9 @@
 //! Messages that could not be accepted. They are never lost: bytes, headers and reason stand here.
 
 use jiff::Timestamp;
-use receipt::EventId;
 use receipt::event::EventType;
+use receipt::intake::{self, NotAccepted};
+use receipt::{EventId, TransactionId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -38,6 +39,48 @@ pub struct Rejection {
     pub problem: Value,
     /// What the shop is told: `request.rejected`, or `receipt.conflict`.
     pub event: EventType,
+}
+
+impl Rejection {
+    /// Of a request that cannot be accepted.
+    #[must_use]
+    pub fn of(why: &NotAccepted) -> Self {
+        Self {
+            code: why.code().to_owned(),
+            problem: why.problem(),
+            event: EventType::Rejected,
+        }
+    }
+
+    /// Of a document that is known with another content.
+    #[must_use]
+    pub fn conflict(id: TransactionId) -> Self {
+        Self {
+            code: "conflict".to_owned(),
+            problem: intake::conflict(id),
+            event: EventType::Conflict,
+        }
+    }
+
+    /// Of a document whose key at the vendor belongs to another document.
+    #[must_use]
+    pub fn key_taken() -> Self {
+        Self {
+            code: "key_taken".to_owned(),
+            problem: intake::key_taken(),
+            event: EventType::Conflict,
+        }
+    }
+
+    /// Of a request that the database refuses, which only a mistake of ours can cause.
+    #[must_use]
+    pub fn not_storable() -> Self {
+        Self {
+            code: "not_storable".to_owned(),
+            problem: intake::not_storable(),
+            event: EventType::Rejected,
+        }
+    }
 }
 
 /// A message to be kept.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use ledger::{Acceptance, First, LedgerError, NewDeadLetter, NewTransaction, Origin, Rejection, until_taken};
+use ledger::{
+    Acceptance, First, Judged, LedgerError, NewDeadLetter, NewTransaction, Origin, Rejection, Request, until_taken,
+};
 use queue::{Delivery, Disposition, Handler, Pointer};
-use receipt::event::EventType;
-use receipt::intake::{self, NotAccepted, Prepared};
+use receipt::intake::Prepared;
 
 use crate::poller::Context;
 
@@ -25,36 +26,23 @@ impl Handler for Drain {
             tracing::warn!("a pointer was dead-lettered by the broker; its transaction is woken by the table");
             return Disposition::Done;
         }
-        let asked = context.directory.read(
-            &delivery.body,
-            delivery.message_type.as_deref(),
-            Some(&delivery.routing_key),
-        );
-        let asked = match asked {
-            Ok(asked) => asked,
-            Err(why) => return self.refuse(&delivery, &why).await,
+        let request = Request {
+            body: &delivery.body,
+            message_type: delivery.message_type.as_deref(),
+            routing_key: Some(&delivery.routing_key),
+            today: Timestamp::now().to_zoned(context.registers.clone()).date(),
         };
-        match asked.freeze(Timestamp::now().to_zoned(context.registers.clone()).date()) {
-            Ok(prepared) => self.accept(&delivery, prepared).await,
-            Err(why) => {
-                let (subject, hash) = (asked.subject(), asked.request_hash());
-                let known = || context.ledger.accepted_before(&subject, &hash);
-                match until_taken(&context.stop, "a question about a request", known).await {
-                    Ok(Some(_)) => Disposition::Done,
-                    Ok(None) => self.refuse(&delivery, &why).await,
-                    Err(_) => Disposition::Leave,
-                }
-            }
+        let judge = || context.ledger.judge(&context.directory, request);
+        match until_taken(&context.stop, "a question about a request", judge).await {
+            Ok(Judged::Acceptable(prepared)) => self.accept(&delivery, *prepared).await,
+            Ok(Judged::Known(_)) => Disposition::Done,
+            Ok(Judged::Refused(why)) => self.bury(&delivery, Rejection::of(&why)).await,
+            Err(_) => Disposition::Leave,
         }
     }
 }
 
 impl Drain {
-    async fn refuse(&self, delivery: &Delivery, why: &NotAccepted) -> Disposition {
-        self.bury(delivery, why.code(), why.problem(), EventType::Rejected)
-            .await
-    }
-
     async fn accept(&self, delivery: &Delivery, prepared: Prepared) -> Disposition {
         let context = &self.context;
         let vendor = prepared.vendor.clone();
@@ -74,25 +62,18 @@ impl Drain {
                 Disposition::Done
             }
             Ok(Acceptance::Claimed(_) | Acceptance::Known { .. }) => Disposition::Done,
-            Ok(Acceptance::Conflict { id, state: _ }) => {
-                self.bury(delivery, "conflict", intake::conflict(id), EventType::Conflict)
-                    .await
-            }
-            Err(LedgerError::ExternalIdTaken) => {
-                self.bury(delivery, "key_taken", intake::key_taken(), EventType::Conflict)
-                    .await
-            }
+            Ok(Acceptance::Conflict { id, state: _ }) => self.bury(delivery, Rejection::conflict(id)).await,
+            Err(LedgerError::ExternalIdTaken) => self.bury(delivery, Rejection::key_taken()).await,
             Err(LedgerError::Unavailable(_) | LedgerError::Closed) => Disposition::Leave,
             Err(error) => {
                 let error = service::error::chain(&error);
                 tracing::error!(error, "a request cannot be stored and is kept as a dead letter");
-                self.bury(delivery, "not_storable", intake::not_storable(), EventType::Rejected)
-                    .await
+                self.bury(delivery, Rejection::not_storable()).await
             }
         }
     }
 
-    async fn bury(&self, delivery: &Delivery, code: &str, problem: serde_json::Value, event: EventType) -> Disposition {
+    async fn bury(&self, delivery: &Delivery, rejection: Rejection) -> Disposition {
         let context = &self.context;
         let letter = NewDeadLetter {
             origin: Origin::Broker,
@@ -101,11 +82,7 @@ impl Drain {
             message_id: delivery.message_id.clone(),
             body: delivery.body.clone(),
             headers: delivery.properties(),
-            rejection: Rejection {
-                code: code.to_owned(),
-                problem,
-                event,
-            },
+            rejection,
         };
         match until_taken(&context.stop, "a dead letter", || context.ledger.bury(&letter)).await {
             Ok(()) => Disposition::Done,

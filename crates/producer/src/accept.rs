@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use ledger::{Acceptance, First, Ledger, LedgerError, NewTransaction};
+use ledger::{Acceptance, First, Judged, Ledger, LedgerError, NewTransaction, Request};
 use queue::{Pointer, Pointers};
-use receipt::intake::{Asked, Directory, NotAccepted, moscow};
+use receipt::intake::{Directory, NotAccepted, moscow};
 use receipt::{ExternalId, StateName, TransactionId};
 
 /// Accepts receipts for the configured stores.
@@ -79,14 +79,22 @@ impl Producer {
     /// # Errors
     /// [`AcceptError`]; nothing was stored, but for an outage whose commit got no answer. Calling again is harmless.
     pub async fn accept(&self, body: &[u8]) -> Result<Accepted, AcceptError> {
-        let asked = self
-            .directory
-            .read(body, None, None)
-            .map_err(AcceptError::NotAccepted)?;
         let today = Timestamp::now().to_zoned(self.moscow.clone()).date();
-        let prepared = match asked.freeze(today) {
-            Ok(prepared) => prepared,
-            Err(why) => return self.known_or(why, &asked).await,
+        let request = Request {
+            body,
+            message_type: None,
+            routing_key: None,
+            today,
+        };
+        let prepared = match self
+            .ledger
+            .judge(&self.directory, request)
+            .await
+            .map_err(AcceptError::Ledger)?
+        {
+            Judged::Acceptable(prepared) => *prepared,
+            Judged::Known(id) => return self.known(id).await,
+            Judged::Refused(why) => return Err(AcceptError::NotAccepted(why)),
         };
         let (vendor, external_id) = (prepared.vendor.clone(), prepared.external_id.clone());
         let new = NewTransaction {
@@ -130,18 +138,6 @@ impl Producer {
             Ok(Acceptance::Conflict { id, state }) => Err(AcceptError::Conflict { id, state }),
             Err(LedgerError::ExternalIdTaken) => Err(AcceptError::KeyTaken),
             Err(error) => Err(AcceptError::Ledger(error)),
-        }
-    }
-
-    /// What would be refused today may have been accepted on an earlier day.
-    async fn known_or(&self, why: NotAccepted, asked: &Asked<'_>) -> Result<Accepted, AcceptError> {
-        let before = self
-            .ledger
-            .accepted_before(&asked.subject(), &asked.request_hash())
-            .await;
-        match before.map_err(AcceptError::Ledger)? {
-            Some(id) => self.known(id).await,
-            None => Err(AcceptError::NotAccepted(why)),
         }
     }
 

@@ -6,11 +6,10 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use ledger::{Acceptance, First, LedgerError, NewTransaction, Origin, Rejection, until_taken};
+use ledger::{Acceptance, First, Judged, LedgerError, NewTransaction, Origin, Rejection, Request, until_taken};
 use queue::{Delivery, Disposition, Handler, Pointer};
 use receipt::StateName;
-use receipt::event::EventType;
-use receipt::intake::{self, NotAccepted, Prepared};
+use receipt::intake::Prepared;
 use vendors::Rendering;
 
 use crate::attempt::attempt;
@@ -27,36 +26,23 @@ pub(crate) struct Intake {
 impl Handler for Intake {
     async fn handle(&self, delivery: Delivery) -> Disposition {
         let context = &self.context;
-        let asked = context.directory.read(
-            &delivery.body,
-            delivery.message_type.as_deref(),
-            Some(&delivery.routing_key),
-        );
-        let asked = match asked {
-            Ok(asked) => asked,
-            Err(why) => return self.refuse(&delivery, &why).await,
+        let request = Request {
+            body: &delivery.body,
+            message_type: delivery.message_type.as_deref(),
+            routing_key: Some(&delivery.routing_key),
+            today: Timestamp::now().to_zoned(context.moscow.clone()).date(),
         };
-        match asked.freeze(Timestamp::now().to_zoned(context.moscow.clone()).date()) {
-            Ok(prepared) => self.accept(&delivery, prepared).await,
-            Err(why) => {
-                let (subject, hash) = (asked.subject(), asked.request_hash());
-                let known = || context.ledger.accepted_before(&subject, &hash);
-                match until_taken(&context.stop, "a question about a request", known).await {
-                    Ok(Some(_)) => Disposition::Done,
-                    Ok(None) => self.refuse(&delivery, &why).await,
-                    Err(_) => Disposition::Leave,
-                }
-            }
+        let judge = || context.ledger.judge(&context.directory, request);
+        match until_taken(&context.stop, "a question about a request", judge).await {
+            Ok(Judged::Acceptable(prepared)) => self.accept(&delivery, *prepared).await,
+            Ok(Judged::Known(_)) => Disposition::Done,
+            Ok(Judged::Refused(why)) => bury(context, Origin::Intake, &delivery, Rejection::of(&why)).await,
+            Err(_) => Disposition::Leave,
         }
     }
 }
 
 impl Intake {
-    async fn refuse(&self, delivery: &Delivery, why: &NotAccepted) -> Disposition {
-        let rejection = rejection(why.code(), why.problem(), EventType::Rejected);
-        bury(&self.context, Origin::Intake, delivery, rejection).await
-    }
-
     async fn accept(&self, delivery: &Delivery, prepared: Prepared) -> Disposition {
         let context = &self.context;
         for warning in &prepared.warnings {
@@ -94,19 +80,14 @@ impl Intake {
                 Disposition::Done
             }
             Ok(Acceptance::Conflict { id, state: _ }) => {
-                let rejection = rejection("conflict", intake::conflict(id), EventType::Conflict);
-                bury(context, Origin::Intake, delivery, rejection).await
+                bury(context, Origin::Intake, delivery, Rejection::conflict(id)).await
             }
-            Err(LedgerError::ExternalIdTaken) => {
-                let rejection = rejection("key_taken", intake::key_taken(), EventType::Conflict);
-                bury(context, Origin::Intake, delivery, rejection).await
-            }
+            Err(LedgerError::ExternalIdTaken) => bury(context, Origin::Intake, delivery, Rejection::key_taken()).await,
             Err(LedgerError::Unavailable(_) | LedgerError::Closed) => Disposition::Leave,
             Err(error) => {
                 let error = service::error::chain(&error);
                 tracing::error!(error, "a request cannot be stored and is kept as a dead letter");
-                let rejection = rejection("not_storable", intake::not_storable(), EventType::Rejected);
-                bury(context, Origin::Intake, delivery, rejection).await
+                bury(context, Origin::Intake, delivery, Rejection::not_storable()).await
             }
         }
     }
@@ -141,13 +122,5 @@ impl Intake {
             // The claim will find the same fault and record it with its cause and cure.
             Err(_) => (First::Queue, None),
         }
-    }
-}
-
-fn rejection(code: &str, problem: serde_json::Value, event: EventType) -> Rejection {
-    Rejection {
-        code: code.to_owned(),
-        problem,
-        event,
     }
 }

@@ -21,7 +21,8 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 cargo xtask <command>
 
-  demo [--keep] [--output json]   watch the fleet register receipts at a simulated vendor
+  demo [--keep] [--output json] [--receipts N]
+                                  watch the fleet register receipts at a simulated vendor
                                   while things go wrong; ends with the books compared
   test [WORD…]                    all checks and tests; with words, only the tests whose
                                   names contain one of them

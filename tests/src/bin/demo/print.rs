@@ -126,10 +126,12 @@ pub(crate) fn addresses(story: &Story) {
         "  prefix     {} (exchange {}.requests, routing key = store main or second)",
         story.fleet.prefix, story.fleet.prefix
     );
+    println!("  broker     {}", kassa_tests::urls::amqp_url().unwrap_or_default());
     println!("  vendor     {}", story.vendor.atol_url);
     println!("  logs       {}", story.fleet.folder.display());
-    println!("  next       target/debug/kassa --config {config} list");
-    println!("             target/debug/kassa --config {config} show 000005");
+    let kassa = story.fleet.program().display();
+    println!("  next       {kassa} --config {config} list");
+    println!("             {kassa} --config {config} show 000005");
     let pids: Vec<String> = story.pids().iter().map(ToString::to_string).collect();
-    println!("  stop       kill {}", pids.join(" "));
+    println!("  stop       kill {}; cargo xtask services down", pids.join(" "));
 }
