@@ -121,7 +121,7 @@ impl Fleet {
         environment: &[(&str, &str)],
     ) -> anyhow::Result<Process> {
         let mut process = self.start_unready(name, roles, environment)?;
-        let ready = wait::until("readiness", Duration::from_secs(30), || async {
+        let ready = wait::until("readiness", Duration::from_secs(60), || async {
             Ok((probe(&process, "readyz").await? == Some(200)).then_some(()))
         })
         .await;
