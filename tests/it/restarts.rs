@@ -266,6 +266,32 @@ async fn a_poller_that_dies_between_the_answer_and_the_record_is_followed_by_ano
 }
 
 #[tokio::test]
+async fn a_sender_told_to_stop_waits_for_a_slow_call_as_long_as_its_drain_allows() -> anyhow::Result<()> {
+    let pace = kassa_tests::fleet::Pace {
+        call: "9s",
+        lease: "12s",
+        ..pace()
+    };
+    within("slow", &pace, async |world| {
+        // Longer than the loops themselves need to end, shorter than the drain of 10 s.
+        world.fault(slow_answer(Duration::from_secs(7)))?;
+        let mut sender = world.sender("sender").await?;
+        world.publish("sell", "417").await?;
+        world
+            .until_books("a call under way", |books| !books.documents.is_empty())
+            .await?;
+        assert!(sender.stop(Duration::from_secs(20)).await?, "{}", sender.log());
+        assert_eq!(
+            world.the_row("417").await?.state,
+            "waiting",
+            "the answer was waited for"
+        );
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_sender_told_to_stop_finishes_its_calls_gives_back_the_rest_and_loses_nothing() -> anyhow::Result<()> {
     let pace = kassa_tests::fleet::Pace {
         sender: "slots = 8",

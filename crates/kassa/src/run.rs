@@ -83,10 +83,12 @@ async fn stopped(
     poller: Option<Poller>,
     stop: &CancellationToken,
 ) -> usize {
+    stop.cancelled().await;
+    // One bound for everything: the attempts outlive the loops that started them, and have the same time.
     let drain = longest_drain(config);
+    let deadline = Instant::now() + drain;
     let cut = async {
-        stop.cancelled().await;
-        tokio::time::sleep(drain).await;
+        tokio::time::sleep_until(deadline).await;
         // From here on nobody waits for a lost database any more.
         sender.iter().for_each(Sender::abort);
         poller.iter().for_each(Poller::abort);
@@ -100,8 +102,6 @@ async fn stopped(
             }
         }
     }
-    // The loops have ended; what they had started gets the same again at most, and usually has ended with them.
-    let deadline = Instant::now() + BEYOND_DRAIN;
     let mut left = 0;
     if let Some(sender) = sender {
         left += sender.drained(deadline).await;
