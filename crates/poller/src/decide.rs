@@ -82,7 +82,7 @@ fn again(refusal: Option<Box<Refusal>>, polled: &Polled, store: Option<&StoreSet
         Some(
             RetryClass::Retry { after: None, .. }
             | RetryClass::Rekey
-            | RetryClass::Halt
+            | RetryClass::Halt { .. }
             | RetryClass::Permanent
             | RetryClass::Unknown,
         )

@@ -29,7 +29,11 @@ pub enum RetryClass {
     /// The answer proves that the id is dead and nothing was registered under it: repeat under the next id.
     Rekey,
     /// Nothing of this account will succeed until a person acts: credentials, group, certificate.
-    Halt,
+    Halt {
+        /// Whether the answer is about the account alone (token call, certificate). Otherwise it was given to one
+        /// receipt, and only several receipts together show that the account is meant.
+        certain: bool,
+    },
     /// This receipt will never be accepted as it is. A person must correct it.
     Permanent,
     /// It may have been registered and no repetition can tell. A person must look.
@@ -55,7 +59,7 @@ impl RetryClass {
             Self::Retry { seen: Seen::No, .. } => "retry",
             Self::Retry { seen: Seen::Maybe, .. } => "in_doubt",
             Self::Rekey => "rekey",
-            Self::Halt => "halt",
+            Self::Halt { .. } => "halt",
             Self::Permanent => "permanent",
             Self::Unknown => "unknown",
         }

@@ -93,7 +93,7 @@ impl RetryPolicy {
             (RetryClass::Unknown, Doubt::None | Doubt::Stands)
             | (RetryClass::Permanent | RetryClass::Rekey, Doubt::Stands) => Decision::Unknown,
             (RetryClass::Permanent, Doubt::None) => Decision::Fail(Failure::Rejected),
-            (RetryClass::Halt, Doubt::None | Doubt::Stands) => Decision::Retry {
+            (RetryClass::Halt { .. }, Doubt::None | Doubt::Stands) => Decision::Retry {
                 delay: self.longest_interval(),
                 trials,
                 wake: Wake::DueRow,
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn a_halt_spends_no_trial() {
         assert!(matches!(
-            policy().decide(&RetryClass::Halt, Doubt::None, 9),
+            policy().decide(&RetryClass::Halt { certain: true }, Doubt::None, 9),
             Decision::Retry {
                 trials: 9,
                 wake: Wake::DueRow,
@@ -244,7 +244,7 @@ mod tests {
                 }
             }),
             Just(RetryClass::Rekey),
-            Just(RetryClass::Halt),
+            any::<bool>().prop_map(|certain| RetryClass::Halt { certain }),
             Just(RetryClass::Permanent),
             Just(RetryClass::Unknown),
         ]
@@ -270,7 +270,7 @@ mod tests {
             if let Decision::Retry { delay, .. } | Decision::Rekey { delay, .. } =
                 policy.decide(&class, Doubt::None, trials)
             {
-                if class != RetryClass::Halt {
+                if !matches!(class, RetryClass::Halt { .. }) {
                     prop_assert!(delay >= policy.interval(trials));
                 }
                 if class.leaves_doubt() {

@@ -176,7 +176,7 @@ fn tell(claimed: &Claimed, refusal: Option<&Refusal>, verdict: &ledger::Verdict,
         refusal.code.as_str(),
         refusal.cause.en.as_str(),
     );
-    let person_acts = matches!(refusal.class, RetryClass::Halt)
+    let person_acts = matches!(refusal.class, RetryClass::Halt { .. })
         || matches!(verdict, ledger::Verdict::Failed(_) | ledger::Verdict::Unknown);
     if person_acts {
         tracing::error!(%external_id, class, kind, code, duration_ms, "{external_id} needs a person: {cause}");
@@ -201,7 +201,7 @@ fn not_called(refusal: Box<Refusal>) -> Reply<vendors::Registered> {
 fn account_missing(claimed: &Claimed) -> Box<Refusal> {
     let account = &claimed.account;
     Box::new(Refusal {
-        class: RetryClass::Halt,
+        class: RetryClass::Halt { certain: false },
         kind: "kassa".to_owned(),
         code: "account_missing".to_owned(),
         message: String::new(),

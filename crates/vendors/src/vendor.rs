@@ -28,9 +28,13 @@ pub trait Vendor: Send + Sync {
     /// `None` for a vendor that answers at once and has nothing to poll.
     fn follower(&self) -> Option<&dyn Follower>;
 
-    /// How long a repetition under the same id is known to be recognised by the vendor. A registration that has been
-    /// in doubt for longer must not be sent again.
-    fn idempotency_horizon(&self) -> Duration;
+    /// Calls the vendor without any effect on receipts, to learn whether the account works: a closed gate is probed
+    /// with it. `None` when the vendor has no such call; then one real registration is the probe.
+    async fn probe(&self) -> Option<Reply<()>>;
+
+    /// How long, from now, a repetition under the same id is known to be recognised by the vendor: after `refusal`, or
+    /// after a try that ended without a word. A registration in doubt must not be sent again when it has passed.
+    fn idempotency_horizon(&self, refusal: Option<&Refusal>) -> Duration;
 
     /// The longest that one [`Vendor::register`] can take, token included: the lease must be longer.
     fn longest_call(&self) -> Duration;

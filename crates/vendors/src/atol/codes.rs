@@ -75,12 +75,14 @@ impl Verdict {
     ///
     /// The verdicts that are no refusals of the receipt are plain "ask again": whoever turns one into a refusal after
     /// all has an answer that lacks what it should carry (a duplicate without a uuid, say).
-    pub(super) const fn class(self) -> RetryClass {
+    pub(super) const fn class(self, place: Place) -> RetryClass {
         match self {
             Self::NotSeen | Self::NoNews | Self::Wait => RetryClass::NOT_SEEN,
             Self::MaybeSeen | Self::Adopt => RetryClass::MAYBE_SEEN,
             Self::Rekey => RetryClass::Rekey,
-            Self::Halt | Self::FreshToken => RetryClass::Halt,
+            Self::Halt | Self::FreshToken => RetryClass::Halt {
+                certain: matches!(place, Place::Token),
+            },
             Self::Permanent => RetryClass::Permanent,
             Self::Unknown => RetryClass::Unknown,
         }
@@ -260,7 +262,7 @@ impl Code {
     /// The refusal that this code means in that place.
     pub(super) fn refusal(&self, place: Place, message: String) -> Refusal {
         Refusal {
-            class: self.places.of(place).class(),
+            class: self.places.of(place).class(place),
             kind: self.kind.name().to_owned(),
             code: self.code.to_string(),
             message,

@@ -63,7 +63,7 @@ pub(crate) fn known_codes() -> Vec<KnownCode> {
         KnownCode {
             kind: row.kind.name().to_owned(),
             code: row.code.to_string(),
-            class: row.places.of(judged_in).class().name(),
+            class: row.places.of(judged_in).class(judged_in).name(),
             proves_dead: match row.proves {
                 Proof::NotRegistered => true,
                 Proof::Taken | Proof::Nothing => false,
@@ -182,20 +182,30 @@ impl Atol {
     }
 
     async fn fetch_token(&self) -> Result<SecretString, Failed> {
+        let (_, token) = self.get_token().await?;
+        Ok(token)
+    }
+
+    async fn get_token(&self) -> Result<(Evidence, SecretString), Failed> {
         let mut mask = Mask::default();
         mask.hide(self.client.password().expose_secret());
         let answered = match self.client.get_token(self.timeouts.call).await {
             Ok(answered) => answered,
             Err(silence) => return Err(self.no_token(&mask, &silence)),
         };
-        judge::token(&answered, &mask).map_err(|refusal| Failed {
-            evidence: Evidence {
-                request: request_line("POST", &self.client.token_url()),
-                http_status: Some(answered.http.status),
-                answer: Some(mask.text(&answered.http.body, LONGEST_ANSWER_KEPT)),
-            },
-            refusal,
-        })
+        let mut evidence = Evidence {
+            request: request_line("POST", &self.client.token_url()),
+            http_status: Some(answered.http.status),
+            answer: None,
+        };
+        match judge::token(&answered, &mask) {
+            // An answer with a good token is not kept: it has nothing but the secret.
+            Ok(token) => Ok((evidence, token)),
+            Err(refusal) => {
+                evidence.answer = Some(mask.text(&answered.http.body, LONGEST_ANSWER_KEPT));
+                Err(Failed { evidence, refusal })
+            }
+        }
     }
 
     fn no_token(&self, mask: &Mask, silence: &Silence) -> Failed {
@@ -301,7 +311,7 @@ fn token_refused_twice(answered: &Answered<wire::Answer>) -> Box<Refusal> {
         .and_then(|parsed| parsed.error.as_ref())
         .map(|error| error.code);
     Box::new(Refusal {
-        class: RetryClass::Halt,
+        class: RetryClass::Halt { certain: true },
         kind: codes::Kind::System.name().to_owned(),
         code: code.unwrap_or_default().to_string(),
         message: String::new(),
@@ -354,7 +364,17 @@ impl Vendor for Atol {
         Some(self)
     }
 
-    fn idempotency_horizon(&self) -> Duration {
+    /// A token is asked for anew, whatever is cached. It proves the address, the login and the certificate, not the
+    /// group.
+    async fn probe(&self) -> Option<Reply<()>> {
+        let began = Instant::now();
+        Some(match self.get_token().await {
+            Ok((evidence, _token)) => evidence.reply(began, Ok(())),
+            Err(Failed { evidence, refusal }) => evidence.reply(began, Err(refusal)),
+        })
+    }
+
+    fn idempotency_horizon(&self, _refusal: Option<&Refusal>) -> Duration {
         IDEMPOTENCY_HORIZON
     }
 

@@ -115,7 +115,7 @@ impl How {
     /// A certificate that is not accepted stays so until a person acts, here or at the vendor; all else may pass.
     const fn class(self, effect: Effect) -> RetryClass {
         match (self, self.seen(), effect) {
-            (Self::Certificate, _, _) => RetryClass::Halt,
+            (Self::Certificate, _, _) => RetryClass::Halt { certain: true },
             (_, Seen::Maybe, Effect::Registers) => RetryClass::MAYBE_SEEN,
             (_, Seen::Maybe, Effect::Asks) | (_, Seen::No, Effect::Registers | Effect::Asks) => RetryClass::NOT_SEEN,
         }

@@ -259,7 +259,7 @@ async fn a_failing_token_call_is_certainly_unseen() {
 #[tokio::test]
 async fn wrong_credentials_halt_the_account() {
     let reply = register_at(&server(json(401, fixture!("token_refused")), json(200, fixture!("accepted"))).await).await;
-    assert_eq!(class(&reply), RetryClass::Halt);
+    assert_eq!(class(&reply), RetryClass::Halt { certain: true });
     assert_eq!(reply.outcome.expect_err("a refusal").code, "12");
 }
 
@@ -305,7 +305,7 @@ async fn a_token_that_is_refused_twice_halts_the_account() {
     let (server, valid) = gated_server().await;
     valid.store(usize::MAX, Ordering::SeqCst);
     let reply = register_at(&server).await;
-    assert_eq!(class(&reply), RetryClass::Halt);
+    assert_eq!(class(&reply), RetryClass::Halt { certain: true });
     assert_eq!(reply.outcome.expect_err("a refusal").code, "11");
     assert_eq!(
         (tokens_asked_for(&server).await, requests(&server, SELL).await.len()),

@@ -180,7 +180,10 @@ fn every_http_status_of_an_unreadable_answer_has_its_class() {
 #[test]
 fn a_readable_error_decides_before_the_http_status() {
     assert_eq!(class_of_registration(500, fixture!("invalid")), RetryClass::Permanent);
-    assert_eq!(class_of_registration(200, &error("system", 12)), RetryClass::Halt);
+    assert_eq!(
+        class_of_registration(200, &error("system", 12)),
+        RetryClass::Halt { certain: false }
+    );
     assert_eq!(class_of_registration(429, &error("system", 1)), RetryClass::MAYBE_SEEN);
     assert_eq!(
         class_of_registration(429, &error("system", 429)),
@@ -242,11 +245,11 @@ fn a_token_is_taken_only_when_it_can_be_sent() {
     assert_eq!(token(200, fixture!("token")).expect("a token").expose_secret(), TOKEN);
     assert_eq!(
         token(401, fixture!("token_refused")).expect_err("no token").class,
-        RetryClass::Halt
+        RetryClass::Halt { certain: true }
     );
     assert_eq!(
         token(400, fixture!("token_malformed")).expect_err("no token").class,
-        RetryClass::Halt
+        RetryClass::Halt { certain: true }
     );
     for unusable in [
         String::new(),
@@ -323,7 +326,7 @@ fn a_report_of_a_refused_account_is_no_news_but_an_error() {
     for code in [12, 14, 20, 21] {
         assert_eq!(
             report(401, &error("system", code)).expect_err("not answered").class,
-            RetryClass::Halt
+            RetryClass::Halt { certain: false }
         );
     }
 }
