@@ -33,12 +33,27 @@ pub enum EventType {
     /// The outcome is not known.
     #[serde(rename = "receipt.unknown")]
     Unknown,
+    /// A person closed it.
+    #[serde(rename = "receipt.cancelled")]
+    Cancelled,
+    /// The vendor has had it for longer than the store allows; told once.
+    #[serde(rename = "receipt.overdue")]
+    Overdue,
+    /// A second registration of the same receipt was found. A person must correct it with the tax office in mind.
+    #[serde(rename = "receipt.double")]
+    Double,
     /// The document is known with another content.
     #[serde(rename = "receipt.conflict")]
     Conflict,
     /// A message could not be accepted.
     #[serde(rename = "request.rejected")]
     Rejected,
+    /// The gate of an account was closed, by a machine or a person.
+    #[serde(rename = "account.paused")]
+    AccountPaused,
+    /// The gate of an account is open again.
+    #[serde(rename = "account.resumed")]
+    AccountResumed,
 }
 
 impl EventType {
@@ -52,8 +67,13 @@ impl EventType {
             Self::Done => "receipt.done",
             Self::Failed => "receipt.failed",
             Self::Unknown => "receipt.unknown",
+            Self::Cancelled => "receipt.cancelled",
+            Self::Overdue => "receipt.overdue",
+            Self::Double => "receipt.double",
             Self::Conflict => "receipt.conflict",
             Self::Rejected => "request.rejected",
+            Self::AccountPaused => "account.paused",
+            Self::AccountResumed => "account.resumed",
         }
     }
 }
