@@ -4,6 +4,7 @@ mod layers;
 mod main_job;
 mod migrations;
 mod outages;
+mod own;
 mod restarts;
 mod strangers;
 mod wide;
