@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::database::Database;
 use crate::process::Process;
 use crate::shop::Shop;
+use crate::urls::Servers;
 use crate::vendor::client;
 use crate::{urls, wait};
 
@@ -30,6 +31,10 @@ pub struct Pace {
     pub poll_intervals: &'static str,
     /// Lines that go into the section `[sender]` as they are.
     pub sender: &'static str,
+    /// Lines that go into the section `[broker]` as they are.
+    pub broker: &'static str,
+    /// Lines that go into the section of every store as they are.
+    pub stores: &'static str,
 }
 
 impl Default for Pace {
@@ -42,6 +47,8 @@ impl Default for Pace {
             grace: "1s",
             poll_intervals: r#"["1s"]"#,
             sender: "",
+            broker: "",
+            stores: "",
         }
     }
 }
@@ -56,6 +63,7 @@ pub struct Fleet {
     pub prefix: String,
     config: PathBuf,
     program: PathBuf,
+    servers: Servers,
 }
 
 /// Where a fleet finds its neighbours; a test puts a proxy in between.
@@ -81,14 +89,28 @@ impl Fleet {
     /// # Errors
     /// When a server cannot be reached.
     pub async fn create_with(purpose: &str, atol_url: &str, pace: &Pace, routes: &Routes) -> anyhow::Result<Self> {
+        Self::create_on(Servers::given()?, purpose, atol_url, pace, routes).await
+    }
+
+    /// The same on other servers than the test command's.
+    ///
+    /// # Errors
+    /// When a server cannot be reached.
+    pub async fn create_on(
+        servers: Servers,
+        purpose: &str,
+        atol_url: &str,
+        pace: &Pace,
+        routes: &Routes,
+    ) -> anyhow::Result<Self> {
         let id = Uuid::new_v4().simple().to_string();
         let folder = std::env::temp_dir().join(format!("kassa-{purpose}-{id}"));
         std::fs::create_dir_all(&folder)?;
-        let database = Database::create(purpose).await?;
+        let database = Database::create_at(servers.database_url.clone(), purpose).await?;
         let prefix = format!("{purpose}-{}", &id[..12]);
         let config = folder.join("kassa.toml");
         let database_url = via(&database.url, routes.database.as_deref());
-        let broker_url = via(&urls::amqp_url()?, routes.broker.as_deref());
+        let broker_url = via(&servers.amqp_url, routes.broker.as_deref());
         std::fs::write(&config, settings(&database_url, &broker_url, &prefix, atol_url, pace))?;
         let program = urls::executable("KASSA_BIN", "kassa")?;
         let fleet = Self {
@@ -97,6 +119,7 @@ impl Fleet {
             prefix,
             config,
             program,
+            servers,
         };
         fleet.command(&["migrate"]).await?;
         Ok(fleet)
@@ -202,7 +225,7 @@ impl Fleet {
     /// # Errors
     /// When the broker does not take the connection.
     pub async fn shop(&self) -> anyhow::Result<Shop> {
-        Shop::connect(&self.prefix).await
+        Shop::connect_at(&self.servers.amqp_url, &self.prefix).await
     }
 
     /// Drops the database, deletes the queues and the folder.
@@ -210,7 +233,7 @@ impl Fleet {
     /// # Errors
     /// When a server cannot be reached.
     pub async fn remove(self) -> anyhow::Result<()> {
-        crate::shop::delete_topology(&self.prefix).await?;
+        crate::shop::delete_topology_at(&self.servers.amqp_url, &self.prefix).await?;
         self.database.remove().await?;
         std::fs::remove_dir_all(&self.folder)?;
         Ok(())
@@ -229,7 +252,8 @@ pub async fn probe(process: &Process, path: &str) -> anyhow::Result<Option<u16>>
     Ok(answer.ok().map(|answer| answer.status().as_u16()))
 }
 
-fn via(url: &str, address: Option<&str>) -> String {
+/// The same URL at another `host:port`, if there is one.
+pub(crate) fn via(url: &str, address: Option<&str>) -> String {
     let Some(address) = address else { return url.to_owned() };
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -257,6 +281,8 @@ fn settings(database: &str, broker: &str, prefix: &str, atol: &str, pace: &Pace)
         grace,
         poll_intervals,
         sender,
+        broker: broker_lines,
+        stores,
     } = pace;
     let store = |code: &str| {
         format!(
@@ -269,6 +295,7 @@ payment_address = "https://shop.example"
 company_email = "kassa@shop.example"
 retry_intervals = {retry_intervals}
 poll_intervals = {poll_intervals}
+{stores}
 "#
         )
     };
@@ -286,6 +313,7 @@ url = "{database}"
 [broker]
 url = "{broker}"
 prefix = "{prefix}"
+{broker_lines}
 
 [calls]
 connect = "1s"

@@ -5,6 +5,7 @@
     reason = "a command-line tool for people"
 )]
 
+mod chaos;
 mod clients;
 mod command;
 mod demo;
@@ -24,6 +25,9 @@ cargo xtask <command>
   demo [--keep] [--output json] [--receipts N]
                                   watch the fleet register receipts at a simulated vendor
                                   while things go wrong; ends with the books compared
+  chaos [--receipts N] [--seconds S] [--seed K] [--output json]
+                                  kill, freeze, cut and deceive a running fleet; ends with
+                                  the books compared, exit code 5 when they differ
   test [WORD…]                    all checks and tests; with words, only the tests whose
                                   names contain one of them
 
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
 fn dispatch(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["demo", arguments @ ..] => match demo::demo(arguments)? {},
+        ["chaos", arguments @ ..] => match chaos::chaos(arguments)? {},
         ["test", words @ ..] => test::test(words),
         ["services", "up"] => {
             let urls = services::up()?;
