@@ -19,7 +19,7 @@ struct Reads {
 }
 
 /// A ledger with so many receipts that are done, and some work of each kind.
-async fn filled(done: i64, analyzed: bool) -> Scratch {
+async fn filled(done: i64, due: usize, analyzed: bool) -> Scratch {
     let scratch = Scratch::new().await;
     let mut connection = PgConnection::connect_with(&scratch.options())
         .await
@@ -56,8 +56,9 @@ async fn filled(done: i64, analyzed: bool) -> Scratch {
     connection.close().await.expect("closed");
 
     let ledger = scratch.ledger();
-    for number in 0..200 {
-        ledger.accept(offer(&format!("due-{number}"))).await.expect("accepted");
+    let offers = (0..due).map(|number| ledger.accept(offer(&format!("due-{number}"))));
+    for accepted in futures_util::future::join_all(offers).await {
+        accepted.expect("accepted");
     }
     for number in 0..100 {
         let number = format!("wait-{number}");
@@ -223,8 +224,8 @@ async fn reads_of_each(scratch: &Scratch) -> BTreeMap<&'static str, Reads> {
 }
 
 async fn grows_with_what_is_done(analyzed: bool) {
-    let few = reads_of_each(&filled(20_000, analyzed).await).await;
-    let many = reads_of_each(&filled(200_000, analyzed).await).await;
+    let few = reads_of_each(&filled(20_000, 200, analyzed).await).await;
+    let many = reads_of_each(&filled(200_000, 200, analyzed).await).await;
     for (step, with_few) in &few {
         let with_many = many[step];
         assert_eq!(with_many.table_scans, 0, "{step} reads a whole table: {with_many:?}");
@@ -243,4 +244,29 @@ async fn no_step_reads_more_when_ten_times_as_many_receipts_are_done() {
 #[tokio::test]
 async fn no_step_reads_more_before_the_tables_were_ever_analyzed() {
     grows_with_what_is_done(false).await;
+}
+
+#[tokio::test]
+async fn a_claim_by_pointer_does_not_read_the_backlog_behind_it() {
+    let mut each = Vec::new();
+    for due in [200, 4_000] {
+        let scratch = filled(20_000, due, true).await;
+        let ledger = scratch.ledger();
+        let mut ids = Vec::new();
+        for number in 0..CALLS {
+            ids.push(queued(&ledger, &format!("new-{number}")).await);
+        }
+        ledger.close().await;
+        let (claiming, ()) = reads(&scratch, |ledger| async move {
+            for id in ids {
+                claim(&ledger, id, 0).await;
+            }
+        })
+        .await;
+        each.push(claiming.buffers);
+    }
+    assert!(
+        each[1] < 2 * each[0],
+        "blocks read by claims before 200 and 4,000 due rows: {each:?}"
+    );
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the fleet at work before your eyes.
+//! The programs of `tests/` that a person starts: the demo and the benchmark.
 
 use std::{os::unix::process::CommandExt as _, process::Command};
 
@@ -10,8 +10,8 @@ use crate::{
     workspace::{cargo, executables, with_services},
 };
 
-/// Builds what the demo needs and becomes it; so its exit code and its signals are ours. Returns only an error.
-pub(crate) fn demo(arguments: &[&str]) -> Result<std::convert::Infallible> {
+/// Builds what the program needs and becomes it; so its exit code and its signals are ours. Returns only an error.
+pub(crate) fn play(name: &str, arguments: &[&str]) -> Result<std::convert::Infallible> {
     let urls = services::up()?;
     let mut build = cargo();
     build.args([
@@ -24,10 +24,10 @@ pub(crate) fn demo(arguments: &[&str]) -> Result<std::convert::Infallible> {
         "kassa-tests",
         "--bins",
     ]);
-    ensure!(run(&mut build)?.success(), "the demo does not build");
-    let program = executables()?.join("demo");
-    let mut demo = Command::new(&program);
-    with_services(demo.args(arguments), &urls)?;
-    let error = demo.exec();
+    ensure!(run(&mut build)?.success(), "{name} does not build");
+    let program = executables()?.join(name);
+    let mut played = Command::new(&program);
+    with_services(played.args(arguments), &urls)?;
+    let error = played.exec();
     Err(anyhow::Error::new(error).context(format!("{} cannot be started", program.display())))
 }
