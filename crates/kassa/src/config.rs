@@ -54,7 +54,14 @@ impl Config {
         let mut faults = vendors::registry::faults(&self.accounts, self.calls);
         for (code, store) in &self.stores {
             faults.extend(store.faults().into_iter().map(|fault| format!("stores.{code}.{fault}")));
-            if !self.accounts.contains_key(&store.account) {
+            if let Some(account) = self.accounts.get(&store.account) {
+                let wrong = vendors::non_fatal_faults(&account.vendor(), &store.non_fatal_codes);
+                faults.extend(
+                    wrong
+                        .into_iter()
+                        .map(|fault| format!("stores.{code}.non_fatal_codes: {fault}")),
+                );
+            } else {
                 let known: Vec<_> = self.accounts.keys().map(AccountName::as_str).collect();
                 faults.push(format!(
                     "stores.{code}.account: there is no account {}; configured are: {}",

@@ -196,6 +196,11 @@ fn spawn_poller(supervisor: &mut Supervisor, poller: &Poller) {
         let poller = relaying.clone();
         async move { poller.relay().await }
     });
+    let replaying = poller.clone();
+    supervisor.spawn("replay", move || {
+        let poller = replaying.clone();
+        async move { poller.replay().await }
+    });
     let draining = poller.clone();
     supervisor.spawn("drain", move || {
         let poller = draining.clone();

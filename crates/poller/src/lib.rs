@@ -6,6 +6,7 @@ mod decide;
 mod drain;
 mod poller;
 mod relay;
+mod replay;
 
 pub use config::Config;
 pub use decide::{Decided, decide};

@@ -6,10 +6,12 @@ mod content;
 pub mod event;
 pub mod external_id;
 pub mod fiscal;
+pub mod found;
 pub mod id;
 pub mod intake;
 pub mod marking;
 pub mod money;
+pub mod non_fatal;
 pub mod policy;
 pub mod request;
 pub mod settings;
@@ -28,6 +30,7 @@ pub use id::{
     AccountName, DocumentNumber, DocumentPart, EventId, OrderNumber, StoreCode, TransactionId, VendorName, VendorUuid,
 };
 pub use money::{Money, Quantity};
+pub use non_fatal::ErrorCode;
 pub use policy::{Decision, Doubt, RetryPolicy};
 pub use request::{Fault, FaultCode, Faults, Frozen, RequestV1};
 pub use settings::StoreSettings;

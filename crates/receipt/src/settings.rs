@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::class::Refusal;
 use crate::content::{PaymentMethod, PaymentObject, TaxSystem, Vat};
 use crate::id::AccountName;
+use crate::non_fatal::{ErrorCode, reclassed};
 use crate::policy::RetryPolicy;
 
 /// One `[stores.<code>]` section.
@@ -43,6 +45,10 @@ pub struct StoreSettings {
     /// Whether there is a next cycle after `max_trials`.
     #[serde(default = "yes")]
     pub retry_endlessly: bool,
+    /// Codes of the vendor after which a receipt that would fail is sent again under the next id. Only codes that prove
+    /// the id dead work here.
+    #[serde(default)]
+    pub non_fatal_codes: Vec<ErrorCode>,
     /// Waits between polls; the last one repeats, hourly after a day.
     #[serde(default = "poll_intervals", with = "durations")]
     pub poll_intervals: Vec<Duration>,
@@ -59,6 +65,12 @@ impl StoreSettings {
             retry_endlessly: self.retry_endlessly,
             quiet_time,
         }
+    }
+
+    /// The refusal as this store's `non_fatal_codes` have it.
+    #[must_use]
+    pub fn reclassed(&self, refusal: Refusal) -> Refusal {
+        reclassed(refusal, &self.non_fatal_codes)
     }
 
     /// The wait before the next poll of a registration that was asked `polls` times and is `age` old.
