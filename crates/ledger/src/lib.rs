@@ -3,6 +3,7 @@
 mod accept;
 mod accounts;
 mod batch;
+mod callback;
 mod claim;
 mod config;
 mod dead_letters;
@@ -23,6 +24,7 @@ mod storable;
 
 pub use accept::{Acceptance, First, NewTransaction};
 pub use accounts::Moved;
+pub use callback::Hint;
 pub use claim::{Claim, Claimed, Lease, Quota};
 pub use config::Config;
 pub use dead_letters::{DeadLetter, NewDeadLetter, Origin, Rejection};

@@ -9,4 +9,6 @@ pub mod vendor;
 pub use atol::AtolSettings;
 pub use http::{CallTimeouts, UnusableHttp};
 pub use registry::{AccountIdentity, AccountSettings, KnownCode, Registry, RegistryError};
-pub use vendor::{Adopted, Call, Exchange, Follower, LONGEST_ANSWER_KEPT, News, Registered, Rendering, Reply, Vendor};
+pub use vendor::{
+    Adopted, Call, Caller, Exchange, Follower, LONGEST_ANSWER_KEPT, Named, News, Registered, Rendering, Reply, Vendor,
+};
