@@ -56,6 +56,8 @@ pub(crate) enum Role {
     Sender,
     /// Polls vendors, publishes events, drains the broker's dead letters.
     Poller,
+    /// Answers over HTTP: the callbacks of vendors.
+    Http,
     /// Everything, for a small shop.
     All,
 }

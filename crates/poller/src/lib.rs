@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod ask;
+pub mod callbacks;
 mod config;
 mod decide;
 mod drain;

@@ -189,6 +189,12 @@ pub fn moscow() -> TimeZone {
 }
 
 impl Directory {
+    /// Where `vendor` may call back about a registration of `store`, if that store has callbacks. It holds a secret.
+    #[must_use]
+    pub fn callback_url(&self, store: &StoreCode, vendor: &VendorName) -> Option<String> {
+        self.stores.get(store)?.callback_url(store, vendor)
+    }
+
     /// Reads a request and finds its store and account.
     ///
     /// `message_type` and `routing_key` are the message's, if it came as one.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod callback;
 pub mod class;
 pub mod contact;
 mod content;
@@ -19,6 +20,7 @@ pub mod spread;
 pub mod state;
 pub mod text;
 
+pub use callback::CallbackSecret;
 pub use class::{Refusal, RetryClass, Seen, Text};
 pub use content::{
     Buyer, Line, Operation, Payment, PaymentKind, PaymentMethod, PaymentObject, Receipt, Seller, TaxSystem,

@@ -87,7 +87,7 @@ async fn wire_body(context: &Context, claimed: &Claimed, vendor: &dyn Vendor) ->
         operation: claimed.subject.operation,
         external_id: &claimed.external_id,
         rendered_at: Timestamp::now(),
-        callback_url: None,
+        callback_url: context.callback_url(&claimed.subject.store, vendor).as_deref(),
     })?;
     let store = || context.ledger.store_wire_body(claimed, rendered.clone());
     match until_taken(&context.abort, "the rendered request", store).await {

@@ -112,7 +112,9 @@ impl Intake {
             operation: prepared.subject.operation,
             external_id: &prepared.external_id,
             rendered_at: Timestamp::now(),
-            callback_url: None,
+            callback_url: context
+                .callback_url(&prepared.subject.store, vendor.as_ref())
+                .as_deref(),
         });
         match rendered {
             Ok(wire_body) => (

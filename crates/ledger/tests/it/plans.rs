@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ledger::Ledger;
+use ledger::{Hint, Ledger};
+use receipt::{ExternalId, StoreCode, VendorName};
 use sqlx::{Connection, PgConnection};
 
-use crate::sample::{LEASE, MINUTE, accepted, answer, claim, claimed, done, offer, outcome, queued, quota};
+use crate::sample::{LEASE, MINUTE, accepted, answer, claim, claimed, done, offer, outcome, queued, quota, uuid};
 use crate::scratch::{Scratch, until};
 
 /// Enough for Postgres to have gone over from a plan for the parameters to a plan for all of them.
@@ -190,6 +191,20 @@ async fn reads_of_each(scratch: &Scratch) -> BTreeMap<&'static str, Reads> {
     })
     .await;
     each.insert("abandoned", looking);
+
+    let (hinting, ()) = reads(scratch, |ledger| async move {
+        for number in 0..CALLS {
+            let hint = Hint {
+                store: StoreCode::parse("main").expect("a store code"),
+                vendor: VendorName::parse("atol").expect("a vendor name"),
+                vendor_uuid: (number % 2 == 0).then(|| uuid(&format!("uuid-wait-{number}"))),
+                external_id: ExternalId::parse(&format!("invoice_main_wait-{number}")).ok(),
+            };
+            ledger.hint(hint).await.expect("taken");
+        }
+    })
+    .await;
+    each.insert("hint", hinting);
 
     let (polling, polls) = reads(scratch, |ledger| async move {
         let mut polls = Vec::new();
