@@ -55,7 +55,7 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("sqlx", &["ledger"]),
     ("jiff-sqlx", &["ledger"]),
     ("reqwest", &["vendors", "simulator"]),
-    ("axum", &["service", "simulator"]),
+    ("axum", &["service", "poller", "simulator"]),
     ("hyper", &["service", "simulator"]),
     ("tracing-subscriber", &["service", "simulator"]),
     ("config", &["service"]),

@@ -34,6 +34,12 @@ enum Command {
     List(ListArgs),
     /// Show one transaction with its history.
     Show(ShowArgs),
+    /// Look at messages that were not accepted, replay or drop them.
+    Dead(commands::dead::DeadArgs),
+    /// End an unknown outcome after looking the receipt up at the vendor.
+    Resolve(commands::resolve::ResolveArgs),
+    /// Close a transaction that is certainly not registered and shall not be.
+    Cancel(commands::cancel::CancelArgs),
 }
 
 #[derive(Debug, Args)]
@@ -50,6 +56,8 @@ pub(crate) enum Role {
     Sender,
     /// Polls vendors, publishes events, drains the broker's dead letters.
     Poller,
+    /// Answers over HTTP: the callbacks of vendors.
+    Http,
     /// Everything, for a small shop.
     All,
 }
@@ -133,6 +141,9 @@ pub(crate) async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Refund(args) => commands::submit::run(config, receipt::Operation::Refund, &args).await,
         Command::List(args) => commands::list::run(config, args).await,
         Command::Show(args) => commands::show::run(config, &args).await,
+        Command::Dead(args) => commands::dead::run(config, args).await,
+        Command::Resolve(args) => commands::resolve::run(config, &args).await,
+        Command::Cancel(args) => commands::cancel::run(config, &args).await,
     }
 }
 

@@ -11,6 +11,8 @@ use serde::Deserialize;
 use service::config::{Loaded, Sources};
 use vendors::{AccountSettings, CallTimeouts, Registry};
 
+use crate::http::{self, HttpConfig};
+
 /// Every section.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,6 +21,7 @@ pub(crate) struct Config {
     pub(crate) health: service::health::HealthConfig,
     pub(crate) database: ledger::Config,
     pub(crate) broker: queue::Config,
+    pub(crate) http: HttpConfig,
     #[serde(default)]
     pub(crate) calls: CallTimeouts,
     pub(crate) sender: sender::Config,
@@ -54,7 +57,14 @@ impl Config {
         let mut faults = vendors::registry::faults(&self.accounts, self.calls);
         for (code, store) in &self.stores {
             faults.extend(store.faults().into_iter().map(|fault| format!("stores.{code}.{fault}")));
-            if !self.accounts.contains_key(&store.account) {
+            if let Some(account) = self.accounts.get(&store.account) {
+                let wrong = vendors::non_fatal_faults(&account.vendor(), &store.non_fatal_codes);
+                faults.extend(
+                    wrong
+                        .into_iter()
+                        .map(|fault| format!("stores.{code}.non_fatal_codes: {fault}")),
+                );
+            } else {
                 let known: Vec<_> = self.accounts.keys().map(AccountName::as_str).collect();
                 faults.push(format!(
                     "stores.{code}.account: there is no account {}; configured are: {}",
@@ -67,10 +77,15 @@ impl Config {
                 ));
             }
         }
-        let longest_call = Registry::build(&self.accounts, self.calls)
-            .map_or(std::time::Duration::ZERO, |registry| registry.longest_call());
+        let registry = Registry::build(&self.accounts, self.calls).ok();
+        if let Some(registry) = &registry {
+            let directory = self.directory();
+            faults.extend(http::callback_faults(&self.http, &directory, &self.stores, registry));
+        }
+        let longest_call = registry.map_or(std::time::Duration::ZERO, |registry| registry.longest_call());
         faults.extend(self.sender.faults(longest_call));
         faults.extend(self.poller.faults());
+        faults.extend(self.http.faults());
         faults
     }
 
@@ -85,10 +100,20 @@ impl Config {
         Ok(())
     }
 
-    /// Which stores there are, and which vendor each account has.
+    /// Which stores there are, each with the public address that it has of its own or shares, and which vendor each
+    /// account has.
     pub(crate) fn directory(&self) -> Arc<Directory> {
+        let shared = &self.http.public_url;
+        let with_address = |(code, store): (&StoreCode, &StoreSettings)| {
+            let public_url = store.public_url.clone().or_else(|| shared.clone());
+            let store = StoreSettings {
+                public_url,
+                ..store.clone()
+            };
+            (code.clone(), store)
+        };
         Arc::new(Directory {
-            stores: self.stores.clone(),
+            stores: self.stores.iter().map(with_address).collect(),
             vendors: self
                 .accounts
                 .iter()

@@ -19,6 +19,7 @@ use vendors::Registry;
 use crate::accounts;
 use crate::cli::Role;
 use crate::config::{self, Config};
+use crate::http;
 
 /// How often the database is asked for a sign of life.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
@@ -46,13 +47,22 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
     let registry = Arc::new(Registry::build(&config.accounts, config.calls)?);
 
     let health = Health::default();
-    let (database, broker_check) = (health.check("database"), health.check("broker"));
+    let database = health.check("database");
+    // What comes over HTTP waits for no broker, so a process that has nothing else is ready without one.
+    let needs_broker = roles.iter().any(|&role| role != Role::Http);
+    let broker_check = needs_broker.then(|| health.check("broker"));
     // Before anything is claimed: an address that is taken ends the process, and claims would wait for their leases.
     let listening = service::health::serve(config.health.listen, health.clone(), stop.clone()).await?;
     tracing::info!(address = %listening.address(), "ready to answer /healthz and /readyz");
+    let http = match wants(roles, Role::Http) {
+        true => Some(http::bind(&config.http, &ledger, &config.directory(), &registry).await?),
+        false => None,
+    };
     let mut supervisor = Supervisor::new(health, stop.clone());
     watch_database(&mut supervisor, &ledger, database, &stop);
-    watch_broker(&mut supervisor, &broker, broker_check, &stop);
+    if let Some(check) = broker_check {
+        watch_broker(&mut supervisor, &broker, check, &stop);
+    }
     accounts::bind(&config, &ledger, &stop).await?;
     let parts = Parts {
         ledger: &ledger,
@@ -63,6 +73,9 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
     };
     let sender = wants(roles, Role::Sender).then(|| parts.sender(&config, &mut supervisor));
     let poller = wants(roles, Role::Poller).then(|| parts.poller(&config, &mut supervisor));
+    if let Some(server) = &http {
+        http::spawn(&mut supervisor, server, &stop);
+    }
 
     let left = stopped(&config, supervisor, sender, poller, &stop).await;
     pointers_stop.cancel();
@@ -156,7 +169,7 @@ fn wants(roles: &[Role], role: Role) -> bool {
 }
 
 fn longest_drain(config: &Config) -> Duration {
-    config.sender.drain.max(config.poller.drain)
+    config.sender.drain.max(config.poller.drain).max(config.http.drain)
 }
 
 /// Who made an attempt, for people who read the table: the machine and the process.
@@ -195,6 +208,11 @@ fn spawn_poller(supervisor: &mut Supervisor, poller: &Poller) {
     supervisor.spawn("relay", move || {
         let poller = relaying.clone();
         async move { poller.relay().await }
+    });
+    let replaying = poller.clone();
+    supervisor.spawn("replay", move || {
+        let poller = replaying.clone();
+        async move { poller.replay().await }
     });
     let draining = poller.clone();
     supervisor.spawn("drain", move || {

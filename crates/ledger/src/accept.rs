@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use receipt::event::{Body, EventType, Subject};
+use receipt::intake::Prepared;
 use receipt::{AccountName, Doubt, EventId, ExternalId, Receipt, StateName, TransactionId, VendorName};
 use sqlx::PgPool;
 use sqlx::types::Json;
@@ -32,6 +33,22 @@ pub struct NewTransaction {
     pub first: First,
 }
 
+impl NewTransaction {
+    /// What was prepared, to be accepted.
+    #[must_use]
+    pub fn of(prepared: Prepared, first: First) -> Self {
+        Self {
+            subject: prepared.subject,
+            account: prepared.account,
+            vendor: prepared.vendor,
+            request_hash: prepared.request_hash,
+            receipt: prepared.receipt,
+            external_id: prepared.external_id,
+            first,
+        }
+    }
+}
+
 /// What follows acceptance.
 #[derive(Debug, Clone)]
 pub enum First {
@@ -53,6 +70,15 @@ pub enum Acceptance {
     Queued(TransactionId),
     /// Accepted now, and claimed by this process.
     Claimed(Box<Claimed>),
+    /// Accepted now as the next revision of a document whose receipt has certainly failed, and queued.
+    Revised {
+        /// The new transaction.
+        id: TransactionId,
+        /// Its key at the vendor: the next one of the document.
+        external_id: ExternalId,
+        /// The failed or cancelled transaction that it corrects.
+        replaces: TransactionId,
+    },
     /// The same request was accepted before; nothing changed.
     Known {
         /// The transaction.
@@ -77,7 +103,13 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::ExternalIdTaken`] when another document of the account has that key; an outage otherwise.
     pub async fn accept(&self, new: NewTransaction) -> Result<Acceptance, LedgerError> {
-        self.accepts.call(new).await
+        match self.accepts.call(new.clone()).await? {
+            Acceptance::Conflict { .. } => self.revise(&new).await,
+            settled @ (Acceptance::Queued(_)
+            | Acceptance::Claimed(_)
+            | Acceptance::Revised { .. }
+            | Acceptance::Known { .. }) => Ok(settled),
+        }
     }
 }
 

@@ -47,6 +47,9 @@ impl Ledger {
             )
             UPDATE registrations r
             SET next_poll_at = now() + $3::bigint * interval '1 millisecond',
+                -- The question comes after every callback so far; later ones wait for its answer.
+                callback_at = NULL,
+                callback_rest_until = now() + $3::bigint * interval '1 millisecond',
                 polls = r.polls + 1
             FROM picked, transactions t
             WHERE r.transaction_id = picked.transaction_id
@@ -313,8 +316,13 @@ async fn record_distinct(
             SET next_poll_at = CASE
                     -- A slow poller's "no news" may come after another one's document.
                     WHEN i.poll_ms IS NULL OR r.state = 'done' THEN NULL
+                    -- A callback that came while this question was under way may know more than its answer.
+                    WHEN r.callback_at IS NOT NULL
+                    THEN now() + least(i.poll_ms, 1000) * interval '1 millisecond'
                     ELSE now() + i.poll_ms * interval '1 millisecond'
                 END,
+                callback_at = NULL,
+                callback_rest_until = now() + interval '1 second',
                 state = CASE WHEN r.state IN ('open', 'waiting') THEN i.registration ELSE r.state END,
                 -- No news is no proof, if the uuid is one that a late answer left behind.
                 doubt_since = CASE WHEN i.registration IN ('done', 'dead') THEN NULL ELSE r.doubt_since END

@@ -233,7 +233,7 @@ async fn record_distinct(pool: &PgPool, batch: &[Outcome]) -> Result<Vec<Recorde
                 END,
                 next_poll_at = CASE
                     WHEN i.poll_ms IS NOT NULL AND (a.id IS NOT NULL OR r.state IN ('open', 'waiting'))
-                    THEN now() + i.poll_ms * interval '1 millisecond'
+                    THEN CASE WHEN r.callback_at IS NULL THEN now() + i.poll_ms * interval '1 millisecond' ELSE now() END
                     ELSE r.next_poll_at
                 END
             FROM input i

@@ -6,6 +6,7 @@ use serde::Serialize;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use crate::act::ActionRow;
 use crate::error::LedgerError;
 use crate::pool::Ledger;
 
@@ -37,6 +38,10 @@ pub struct TransactionRow {
     pub document_number: String,
     /// Which receipt of it.
     pub document_part: String,
+    /// Which content of it: above 0 it corrects another one.
+    pub revision: i32,
+    /// The failed or cancelled transaction that it corrects.
+    pub replaces: Option<Uuid>,
     /// The shop's order.
     pub order_number: Option<String>,
     /// The account.
@@ -110,6 +115,8 @@ pub struct TransactionDetails {
     pub body: serde_json::Value,
     /// Its tries, oldest first.
     pub attempts: Vec<AttemptRow>,
+    /// What people did to it, oldest first.
+    pub actions: Vec<ActionRow>,
 }
 
 /// Counts and sums of one operation in one state.
@@ -131,6 +138,8 @@ struct Row {
     operation: String,
     document_number: String,
     document_part: String,
+    revision: i32,
+    replaces: Option<Uuid>,
     order_number: Option<String>,
     account: String,
     state: String,
@@ -153,6 +162,8 @@ impl From<Row> for TransactionRow {
             operation: row.operation,
             document_number: row.document_number,
             document_part: row.document_part,
+            revision: row.revision,
+            replaces: row.replaces,
             order_number: row.order_number,
             account: row.account,
             state: row.state,
@@ -179,7 +190,7 @@ impl Ledger {
             Row,
             r#"
             SELECT id, store, operation, document_number, document_part, order_number, account, state, failure,
-                external_id, vendor_uuid, trials, total_kopecks,
+                revision, replaces, external_id, vendor_uuid, trials, total_kopecks,
                 fiscal AS "fiscal: Json<FiscalDocument>",
                 due_at AS "due_at: jiff_sqlx::Timestamp",
                 accepted_at AS "accepted_at: jiff_sqlx::Timestamp",
@@ -212,7 +223,7 @@ impl Ledger {
             Row,
             r#"
             SELECT id, store, operation, document_number, document_part, order_number, account, state, failure,
-                external_id, vendor_uuid, trials, total_kopecks,
+                revision, replaces, external_id, vendor_uuid, trials, total_kopecks,
                 fiscal AS "fiscal: Json<FiscalDocument>",
                 due_at AS "due_at: jiff_sqlx::Timestamp",
                 accepted_at AS "accepted_at: jiff_sqlx::Timestamp",
@@ -280,10 +291,12 @@ impl Ledger {
             cure_en: row.cure_en,
         })
         .collect();
+        let actions = self.actions(transaction.id).await?;
         Ok(TransactionDetails {
             transaction,
             body,
             attempts,
+            actions,
         })
     }
 

@@ -18,6 +18,9 @@ pub struct Config {
     pub relay_interval: Duration,
     /// Messages of the broker's own dead letters that are looked at at once.
     pub dead_prefetch: u16,
+    /// How often dead letters are looked for whose store has been configured since.
+    #[serde(with = "service::config::duration")]
+    pub replay_interval: Duration,
     /// How long a stopping process waits for what is under way.
     #[serde(with = "service::config::duration")]
     pub drain: Duration,
@@ -37,7 +40,11 @@ impl Config {
         if self.dead_prefetch == 0 {
             faults.push("poller.dead_prefetch: must be at least 1".to_owned());
         }
-        for (key, interval) in [("interval", self.interval), ("relay_interval", self.relay_interval)] {
+        for (key, interval) in [
+            ("interval", self.interval),
+            ("relay_interval", self.relay_interval),
+            ("replay_interval", self.replay_interval),
+        ] {
             if interval.is_zero() {
                 faults.push(format!("poller.{key}: must be above 0"));
             }

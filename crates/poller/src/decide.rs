@@ -53,10 +53,17 @@ pub fn decide(
                 refusal: Some(Box::new(refusal)),
             },
         },
-        Ok(News::Refused(refusal)) => Decided {
-            verdict: after_refusal(&refusal, polled, policy),
-            refusal: Some(refusal),
-        },
+        Ok(News::Refused(refusal)) => {
+            // The store may take a refusal for less final than the vendor's table does.
+            let refusal = match store {
+                Some(store) => Box::new(store.reclassed(*refusal)),
+                None => refusal,
+            };
+            Decided {
+                verdict: after_refusal(&refusal, polled, policy),
+                refusal: Some(refusal),
+            }
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use vendors::Registry;
 
 use crate::config::Config;
 use crate::drain::Drain;
-use crate::{ask, relay};
+use crate::{ask, relay, replay};
 
 /// What an aborted question gets to say so.
 const ABORTING: Duration = Duration::from_millis(500);
@@ -156,6 +156,29 @@ impl Poller {
             )
             .await;
         Ok(())
+    }
+
+    /// The loop that accepts dead letters whose store has been configured since.
+    ///
+    /// # Errors
+    /// When the database refuses the question; an outage is waited for.
+    pub async fn replay(&self) -> anyhow::Result<()> {
+        let context = &self.context;
+        let mut ticks = tokio::time::interval(context.config.replay_interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut outage = Outage::of("dead letters of stores that are configured now");
+        while context.stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            while outage.over(self.replay_once().await)?.unwrap_or(0) > 0 && !context.stop.is_cancelled() {}
+        }
+        Ok(())
+    }
+
+    /// One step of it. Returns how many letters were looked at.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn replay_once(&self) -> Result<usize, LedgerError> {
+        replay::step(&self.context).await
     }
 
     /// What waits for a lost database gives up; it is asked again by somebody.

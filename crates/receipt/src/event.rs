@@ -127,6 +127,9 @@ pub struct Body {
     pub fiscal: Option<FiscalDocument>,
     /// What went wrong, with cause and cure.
     pub error: Option<Refusal>,
+    /// The failed or cancelled transaction whose document this one corrects, at `receipt.accepted` of a revision.
+    #[serde(default)]
+    pub replaces: Option<TransactionId>,
 }
 
 impl Body {
@@ -155,6 +158,7 @@ impl Body {
             text,
             fiscal: None,
             error: None,
+            replaces: None,
         }
     }
 

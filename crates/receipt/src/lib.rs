@@ -1,15 +1,18 @@
 #![doc = include_str!("../README.md")]
 
+pub mod callback;
 pub mod class;
 pub mod contact;
 mod content;
 pub mod event;
 pub mod external_id;
 pub mod fiscal;
+pub mod found;
 pub mod id;
 pub mod intake;
 pub mod marking;
 pub mod money;
+pub mod non_fatal;
 pub mod policy;
 pub mod request;
 pub mod settings;
@@ -17,6 +20,7 @@ pub mod spread;
 pub mod state;
 pub mod text;
 
+pub use callback::CallbackSecret;
 pub use class::{Refusal, RetryClass, Seen, Text};
 pub use content::{
     Buyer, Line, Operation, Payment, PaymentKind, PaymentMethod, PaymentObject, Receipt, Seller, TaxSystem,
@@ -28,6 +32,7 @@ pub use id::{
     AccountName, DocumentNumber, DocumentPart, EventId, OrderNumber, StoreCode, TransactionId, VendorName, VendorUuid,
 };
 pub use money::{Money, Quantity};
+pub use non_fatal::ErrorCode;
 pub use policy::{Decision, Doubt, RetryPolicy};
 pub use request::{Fault, FaultCode, Faults, Frozen, RequestV1};
 pub use settings::StoreSettings;

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::callback::{self, CallbackSecret};
+use crate::class::Refusal;
 use crate::content::{PaymentMethod, PaymentObject, TaxSystem, Vat};
-use crate::id::AccountName;
+use crate::id::{AccountName, StoreCode, VendorName};
+use crate::non_fatal::{ErrorCode, reclassed};
 use crate::policy::RetryPolicy;
 
 /// One `[stores.<code>]` section.
@@ -43,9 +46,19 @@ pub struct StoreSettings {
     /// Whether there is a next cycle after `max_trials`.
     #[serde(default = "yes")]
     pub retry_endlessly: bool,
+    /// Codes of the vendor after which a receipt that would fail is sent again under the next id. Only codes that prove
+    /// the id dead work here.
+    #[serde(default)]
+    pub non_fatal_codes: Vec<ErrorCode>,
     /// Waits between polls; the last one repeats, hourly after a day.
     #[serde(default = "poll_intervals", with = "durations")]
     pub poll_intervals: Vec<Duration>,
+    /// Where vendors reach this store's callbacks, up to their path; without it the address of the whole fleet.
+    #[serde(default)]
+    pub public_url: Option<String>,
+    /// The first one stands in new requests, all of them are answered. Without any, callbacks are off.
+    #[serde(default)]
+    pub callback_secrets: Vec<CallbackSecret>,
 }
 
 impl StoreSettings {
@@ -61,6 +74,12 @@ impl StoreSettings {
         }
     }
 
+    /// The refusal as this store's `non_fatal_codes` have it.
+    #[must_use]
+    pub fn reclassed(&self, refusal: Refusal) -> Refusal {
+        reclassed(refusal, &self.non_fatal_codes)
+    }
+
     /// The wait before the next poll of a registration that was asked `polls` times and is `age` old.
     #[must_use]
     pub fn poll_delay(&self, polls: u32, age: Duration) -> Duration {
@@ -71,6 +90,14 @@ impl StoreSettings {
         let step = usize::try_from(polls).unwrap_or(usize::MAX);
         let last = self.poll_intervals.last().copied().unwrap_or(Duration::from_secs(60));
         self.poll_intervals.get(step).copied().unwrap_or(last)
+    }
+
+    /// Where `vendor` may tell that a registration of this store has ended, if callbacks are on. It holds a secret.
+    #[must_use]
+    pub fn callback_url(&self, store: &StoreCode, vendor: &VendorName) -> Option<String> {
+        let base = self.public_url.as_deref()?.trim_end_matches('/');
+        let secret = self.callback_secrets.first()?;
+        Some(format!("{base}{}", callback::path(vendor, store, secret)))
     }
 
     /// Everything in this section that cannot work, one sentence each, naming the key.
@@ -109,6 +136,13 @@ impl StoreSettings {
             {
                 faults.push(format!("{key}: every interval must be at least 1s and whole seconds"));
             }
+        }
+        for (place, secret) in self.callback_secrets.iter().enumerate() {
+            faults.extend(
+                secret
+                    .fault()
+                    .map(|fault| format!("callback_secrets[{place}]: {fault}")),
+            );
         }
         faults
     }

@@ -87,7 +87,7 @@ async fn wire_body(context: &Context, claimed: &Claimed, vendor: &dyn Vendor) ->
         operation: claimed.subject.operation,
         external_id: &claimed.external_id,
         rendered_at: Timestamp::now(),
-        callback_url: None,
+        callback_url: context.callback_url(&claimed.subject.store, vendor).as_deref(),
     })?;
     let store = || context.ledger.store_wire_body(claimed, rendered.clone());
     match until_taken(&context.abort, "the rendered request", store).await {
@@ -109,15 +109,20 @@ async fn record(context: &Context, claimed: Claimed, reply: Reply<vendors::Regis
         },
         |store| store.retry_policy(context.config.quiet_time),
     );
+    // The store may take a refusal for less final than the vendor's table does.
+    let outcome = reply.outcome.map_err(|refusal| match store {
+        Some(store) => Box::new(store.reclassed(*refusal)),
+        None => refusal,
+    });
     let Decided { verdict, pointer } = decide(
-        &reply.outcome,
+        &outcome,
         store,
         &policy,
         &claimed.external_id,
         claimed.doubt,
         claimed.trials,
     );
-    let refusal = reply.outcome.err();
+    let refusal = outcome.err();
     tell(&claimed, refusal.as_deref(), &verdict, reply.exchange.duration);
     let due = Pointer {
         transaction: claimed.subject.transaction_id,

@@ -69,7 +69,7 @@ impl Intake {
                     .spawn(attempt(Arc::clone(context), claimed, slot, claimed_at));
                 Disposition::Done
             }
-            Ok(Acceptance::Queued(transaction)) => {
+            Ok(Acceptance::Queued(transaction) | Acceptance::Revised { id: transaction, .. }) => {
                 context.pointers.send(&vendor, Pointer { transaction, fence: 0 }, None);
                 Disposition::Done
             }
@@ -79,10 +79,13 @@ impl Intake {
                 }
                 Disposition::Done
             }
-            Ok(Acceptance::Conflict { id, state: _ }) => {
-                bury(context, Origin::Intake, delivery, Rejection::conflict(id)).await
+            Ok(Acceptance::Conflict { id, state }) => {
+                let conflict = Rejection::conflict(new.subject, id, state);
+                bury(context, Origin::Intake, delivery, conflict).await
             }
-            Err(LedgerError::ExternalIdTaken) => bury(context, Origin::Intake, delivery, Rejection::key_taken()).await,
+            Err(LedgerError::ExternalIdTaken) => {
+                bury(context, Origin::Intake, delivery, Rejection::key_taken(new.subject)).await
+            }
             Err(LedgerError::Unavailable(_) | LedgerError::Closed) => Disposition::Leave,
             Err(error) => {
                 let error = service::error::chain(&error);
@@ -109,7 +112,9 @@ impl Intake {
             operation: prepared.subject.operation,
             external_id: &prepared.external_id,
             rendered_at: Timestamp::now(),
-            callback_url: None,
+            callback_url: context
+                .callback_url(&prepared.subject.store, vendor.as_ref())
+                .as_deref(),
         });
         match rendered {
             Ok(wire_body) => (

@@ -72,6 +72,7 @@ impl Pointed {
                 "errors": [],
             }),
             event: EventType::Rejected,
+            about: None,
         };
         bury(&self.context, Origin::Broker, delivery, rejection).await
     }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use ledger::{Ledger, Outage};
 use queue::{Broker, Pointers, Queue};
+use receipt::StoreCode;
 use receipt::intake::{Directory, moscow};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use vendors::Registry;
+use vendors::{Registry, Vendor};
 
 use crate::config::Config;
 use crate::intake::Intake;
@@ -36,6 +37,15 @@ pub(crate) struct Context {
     pub(crate) stop: CancellationToken,
     /// No more waiting for a lost database either: the drain is over.
     pub(crate) abort: CancellationToken,
+}
+
+impl Context {
+    /// Where this vendor may call back about a receipt of `store`, for its request alone: it holds a secret.
+    pub(crate) fn callback_url(&self, store: &StoreCode, vendor: &dyn Vendor) -> Option<String> {
+        vendor
+            .caller()
+            .and_then(|_| self.directory.callback_url(store, vendor.name()))
+    }
 }
 
 /// Accepts what comes by AMQP, claims, calls the vendor, decides, records, settles.

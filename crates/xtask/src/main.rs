@@ -5,10 +5,9 @@
     reason = "a command-line tool for people"
 )]
 
-mod chaos;
 mod clients;
 mod command;
-mod demo;
+mod play;
 mod progress;
 mod services;
 mod sqlx;
@@ -30,6 +29,10 @@ cargo xtask <command>
                                   the books compared, exit code 5 when they differ
   test [WORD…]                    all checks and tests; with words, only the tests whose
                                   names contain one of them
+
+  bench [--rows N] [--output json]
+                                  what the ledger's statements read beside N finished
+                                  receipts, compared with 20,000
 
   services up                     start Postgres and RabbitMQ for development, or find
                                   them healthy; prints their URLs for `eval`
@@ -57,8 +60,9 @@ fn main() -> ExitCode {
 
 fn dispatch(arguments: &[&str]) -> Result<()> {
     match arguments {
-        ["demo", arguments @ ..] => match demo::demo(arguments)? {},
-        ["chaos", arguments @ ..] => match chaos::chaos(arguments)? {},
+        ["demo", arguments @ ..] => match play::play("demo", arguments)? {},
+        ["bench", arguments @ ..] => match play::play("bench", arguments)? {},
+        ["chaos", arguments @ ..] => match play::play_with_own_servers("chaos", arguments)? {},
         ["test", words @ ..] => test::test(words),
         ["services", "up"] => {
             let urls = services::up()?;

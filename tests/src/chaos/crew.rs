@@ -12,12 +12,12 @@ use super::kind::Role;
 use crate::fleet::Fleet;
 use crate::process::Process;
 
-/// Two of each role, as the issue has it.
-const POSTS: [(Role, &str); 4] = [
+const POSTS: [(Role, &str); 5] = [
     (Role::Sender, "sender-1"),
     (Role::Sender, "sender-2"),
     (Role::Poller, "poller-1"),
     (Role::Poller, "poller-2"),
+    (Role::Http, "http-1"),
 ];
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
@@ -47,7 +47,10 @@ impl Crew {
         let starting = POSTS.map(|(role, name)| {
             let fleet = Arc::clone(&fleet);
             async move {
-                let process = fleet.start(&log_name(name, 1), &[word(role)]).await?;
+                let process = match role {
+                    Role::Sender | Role::Poller => fleet.start(&log_name(name, 1), &[word(role)]).await?,
+                    Role::Http => fleet.start_http(&log_name(name, 1)).await?,
+                };
                 let holder = Mutex::new(Holder {
                     process,
                     started: 1,
@@ -138,7 +141,11 @@ impl Victim<'_> {
 fn start_again(fleet: &Fleet, post: &Post, holder: &mut Holder) -> anyhow::Result<()> {
     holder.started += 1;
     // Whatever else is broken at the moment, it has to cope with.
-    holder.process = fleet.start_unready(&log_name(post.name, holder.started), &[word(post.role)], &[])?;
+    let listen = fleet.public.to_string();
+    let environment = [("KASSA_HTTP__LISTEN", listen.as_str())];
+    let environment = if post.role == Role::Http { &environment[..] } else { &[] };
+    let name = log_name(post.name, holder.started);
+    holder.process = fleet.start_unready(&name, &[word(post.role)], environment)?;
     Ok(())
 }
 
@@ -151,5 +158,6 @@ const fn word(role: Role) -> &'static str {
     match role {
         Role::Sender => "sender",
         Role::Poller => "poller",
+        Role::Http => "http",
     }
 }

@@ -30,6 +30,8 @@ pub enum Role {
     Sender,
     /// `kassa run poller`
     Poller,
+    /// `kassa run http`
+    Http,
 }
 
 /// Who talks to whom.
@@ -68,11 +70,13 @@ pub enum VendorFault {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Sigkill(Role::Sender),
         Self::Sigkill(Role::Poller),
+        Self::Sigkill(Role::Http),
         Self::Sigstop(Role::Sender),
         Self::Sigstop(Role::Poller),
+        Self::Sigstop(Role::Http),
         Self::BrokerKill9,
         Self::PostgresImmediateStop,
         Self::Cut(Pair::FleetPostgres),
@@ -100,8 +104,10 @@ impl Kind {
         match self {
             Self::Sigkill(Role::Sender) => "sigkill_sender",
             Self::Sigkill(Role::Poller) => "sigkill_poller",
+            Self::Sigkill(Role::Http) => "sigkill_http",
             Self::Sigstop(Role::Sender) => "sigstop_sender",
             Self::Sigstop(Role::Poller) => "sigstop_poller",
+            Self::Sigstop(Role::Http) => "sigstop_http",
             Self::BrokerKill9 => "broker_kill9",
             Self::PostgresImmediateStop => "postgres_immediate_stop",
             Self::Cut(Pair::FleetPostgres) => "cut_fleet_postgres",

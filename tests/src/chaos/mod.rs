@@ -64,7 +64,9 @@ struct Played {
 /// report.
 pub async fn run(settings: &Settings, tell: &(dyn Fn(&str) + Sync)) -> anyhow::Result<Report> {
     let began = Instant::now();
-    tell("starting a Postgres cluster, a RabbitMQ node, a simulated vendor, two senders and two pollers");
+    tell(
+        "starting a Postgres cluster, a RabbitMQ node, a simulated vendor, two senders, two pollers and an HTTP listener",
+    );
     let world = Arc::new(Box::pin(World::make(settings)).await?);
     let mut tasks = JoinSet::new();
     tasks.spawn({

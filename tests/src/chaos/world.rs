@@ -35,6 +35,7 @@ const PACE: Pace = Pace {
     poll_intervals: r#"["1s", "2s"]"#,
     sender: "",
     broker: "heartbeat = \"4s\"\nreconnect_pause = \"1s\"\nconfirm_timeout = \"4s\"\nconnect_timeout = \"5s\"",
+    callbacks: true,
     stores: "max_trials = 10\nresume_after = \"8s\"\nretry_endlessly = true",
 };
 /// Of a look at the table while Postgres may be away.

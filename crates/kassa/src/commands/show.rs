@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ledger::{AttemptRow, TransactionDetails};
+use ledger::{ActionRow, AttemptRow, TransactionDetails};
 
 use super::list;
 use crate::cli::{Output, ShowArgs};
@@ -50,7 +50,24 @@ pub(crate) async fn run(file: Option<PathBuf>, args: &ShowArgs) -> anyhow::Resul
         details.attempts.iter().map(attempt).collect(),
         &details,
     )?;
+    if args.output != Output::Json && !details.actions.is_empty() {
+        let actions: Vec<Vec<String>> = details.actions.iter().map(action).collect();
+        let headings = ["WHEN", "WHO", "WHAT", "FROM", "TO", "WHY"];
+        output::print(args.output, &headings, actions, &details.actions)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn action(row: &ActionRow) -> Vec<String> {
+    let word = |word: &Option<String>| word.clone().unwrap_or_default();
+    vec![
+        row.time.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        row.actor.clone(),
+        row.action.clone(),
+        word(&row.state_before),
+        word(&row.state_after),
+        word(&row.reason),
+    ]
 }
 
 fn print_head(details: &TransactionDetails) -> anyhow::Result<()> {
@@ -62,6 +79,10 @@ fn print_head(details: &TransactionDetails) -> anyhow::Result<()> {
         (
             "document",
             format!("{} {} of store {}", row.operation, row.document_number, row.store),
+        ),
+        (
+            "instead of",
+            row.replaces.map_or_else(String::new, |former| former.to_string()),
         ),
         ("order", row.order_number.clone().unwrap_or_default()),
         ("total", output::roubles(row.total_kopecks)),

@@ -1,6 +1,7 @@
 //! The ledger against a real Postgres. Every test has a database of its own on the server of `DATABASE_URL`.
 
 mod accept;
+mod callbacks;
 mod claim;
 mod constraints;
 mod crowd;

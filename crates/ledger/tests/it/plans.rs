@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ledger::Ledger;
+use ledger::{Hint, Ledger};
+use receipt::{ExternalId, StoreCode, VendorName};
 use sqlx::{Connection, PgConnection};
 
-use crate::sample::{LEASE, MINUTE, accepted, answer, claim, claimed, done, offer, outcome, queued, quota};
+use crate::sample::{LEASE, MINUTE, accepted, answer, claim, claimed, done, offer, outcome, queued, quota, uuid};
 use crate::scratch::{Scratch, until};
 
 /// Enough for Postgres to have gone over from a plan for the parameters to a plan for all of them.
@@ -19,7 +20,7 @@ struct Reads {
 }
 
 /// A ledger with so many receipts that are done, and some work of each kind.
-async fn filled(done: i64, analyzed: bool) -> Scratch {
+async fn filled(done: i64, due: usize, analyzed: bool) -> Scratch {
     let scratch = Scratch::new().await;
     let mut connection = PgConnection::connect_with(&scratch.options())
         .await
@@ -56,8 +57,9 @@ async fn filled(done: i64, analyzed: bool) -> Scratch {
     connection.close().await.expect("closed");
 
     let ledger = scratch.ledger();
-    for number in 0..200 {
-        ledger.accept(offer(&format!("due-{number}"))).await.expect("accepted");
+    let offers = (0..due).map(|number| ledger.accept(offer(&format!("due-{number}"))));
+    for accepted in futures_util::future::join_all(offers).await {
+        accepted.expect("accepted");
     }
     for number in 0..100 {
         let number = format!("wait-{number}");
@@ -190,6 +192,20 @@ async fn reads_of_each(scratch: &Scratch) -> BTreeMap<&'static str, Reads> {
     .await;
     each.insert("abandoned", looking);
 
+    let (hinting, ()) = reads(scratch, |ledger| async move {
+        for number in 0..CALLS {
+            let hint = Hint {
+                store: StoreCode::parse("main").expect("a store code"),
+                vendor: VendorName::parse("atol").expect("a vendor name"),
+                vendor_uuid: (number % 2 == 0).then(|| uuid(&format!("uuid-wait-{number}"))),
+                external_id: ExternalId::parse(&format!("invoice_main_wait-{number}")).ok(),
+            };
+            ledger.hint(hint).await.expect("taken");
+        }
+    })
+    .await;
+    each.insert("hint", hinting);
+
     let (polling, polls) = reads(scratch, |ledger| async move {
         let mut polls = Vec::new();
         for _ in 0..CALLS {
@@ -223,8 +239,8 @@ async fn reads_of_each(scratch: &Scratch) -> BTreeMap<&'static str, Reads> {
 }
 
 async fn grows_with_what_is_done(analyzed: bool) {
-    let few = reads_of_each(&filled(20_000, analyzed).await).await;
-    let many = reads_of_each(&filled(200_000, analyzed).await).await;
+    let few = reads_of_each(&filled(20_000, 200, analyzed).await).await;
+    let many = reads_of_each(&filled(200_000, 200, analyzed).await).await;
     for (step, with_few) in &few {
         let with_many = many[step];
         assert_eq!(with_many.table_scans, 0, "{step} reads a whole table: {with_many:?}");
@@ -243,4 +259,29 @@ async fn no_step_reads_more_when_ten_times_as_many_receipts_are_done() {
 #[tokio::test]
 async fn no_step_reads_more_before_the_tables_were_ever_analyzed() {
     grows_with_what_is_done(false).await;
+}
+
+#[tokio::test]
+async fn a_claim_by_pointer_does_not_read_the_backlog_behind_it() {
+    let mut each = Vec::new();
+    for due in [200, 4_000] {
+        let scratch = filled(20_000, due, true).await;
+        let ledger = scratch.ledger();
+        let mut ids = Vec::new();
+        for number in 0..CALLS {
+            ids.push(queued(&ledger, &format!("new-{number}")).await);
+        }
+        ledger.close().await;
+        let (claiming, ()) = reads(&scratch, |ledger| async move {
+            for id in ids {
+                claim(&ledger, id, 0).await;
+            }
+        })
+        .await;
+        each.push(claiming.buffers);
+    }
+    assert!(
+        each[1] < 2 * each[0],
+        "blocks read by claims before 200 and 4,000 due rows: {each:?}"
+    );
 }

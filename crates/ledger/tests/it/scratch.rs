@@ -72,7 +72,8 @@ impl Scratch {
         let seconds = time.as_secs_f64();
         for statement in [
             "UPDATE transactions SET due_at = due_at - make_interval(secs => $1)",
-            "UPDATE registrations SET next_poll_at = next_poll_at - make_interval(secs => $1)",
+            "UPDATE registrations SET next_poll_at = next_poll_at - make_interval(secs => $1), \
+             callback_rest_until = callback_rest_until - make_interval(secs => $1)",
             "UPDATE events SET relay_after = relay_after - make_interval(secs => $1)",
         ] {
             sqlx::query(statement)
