@@ -1,10 +1,11 @@
 //! Messages that could not be accepted. They are never lost: bytes, headers and reason stand here.
 
 use jiff::Timestamp;
-use receipt::event::EventType;
+use receipt::event::{EventType, RequestBody};
 use receipt::intake::{self, NotAccepted};
 use receipt::{EventId, TransactionId};
-use serde_json::{Value, json};
+use serde_json::Value;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::error::LedgerError;
@@ -138,12 +139,12 @@ impl Ledger {
         };
         let message_id = letter.message_id.as_deref().map(storable);
         let problem = storable_json(letter.rejection.problem.clone());
-        let event_body = json!({
-            "store": event_store,
-            "message_id": message_id,
-            "routing_key": storable(&letter.routing_key),
-            "problem": problem,
-        });
+        let told = RequestBody::new(
+            event_store.clone(),
+            message_id.clone(),
+            storable(&letter.routing_key),
+            problem.clone(),
+        );
         limited!(
             self.pool,
             execute,
@@ -177,7 +178,7 @@ impl Ledger {
                 EventId::new().0,
                 letter.rejection.event.name(),
                 event_store,
-                event_body,
+                Json(told) as _,
             )
         );
         Ok(())

@@ -20,6 +20,8 @@ mod record;
 mod render;
 mod show;
 mod storable;
+mod webhook_shown;
+mod webhooks;
 
 pub use accept::{Acceptance, First, NewTransaction};
 pub use accounts::Moved;
@@ -34,3 +36,5 @@ pub use outcome::{Evidence, Outcome, Recorded, Verdict};
 pub use polled::{PollRecord, PollVerdict, Polled};
 pub use pool::Ledger;
 pub use show::{AttemptRow, Filter, Summary, TransactionDetails, TransactionRow};
+pub use webhook_shown::{DeliveryFilter, DeliveryRow, EndpointRow};
+pub use webhooks::{Delivery, DeliveryOutcome, DeliveryQuota, DeliveryState, DeliveryVerdict, Endpoint};

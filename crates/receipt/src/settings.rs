@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::content::{PaymentMethod, PaymentObject, TaxSystem, Vat};
 use crate::id::AccountName;
 use crate::policy::RetryPolicy;
+use crate::webhook::WebhookSettings;
 
 /// One `[stores.<code>]` section.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +47,9 @@ pub struct StoreSettings {
     /// Waits between polls; the last one repeats, hourly after a day.
     #[serde(default = "poll_intervals", with = "durations")]
     pub poll_intervals: Vec<Duration>,
+    /// Where this store is told by HTTP; absent: by the broker alone.
+    #[serde(default)]
+    pub webhook: Option<WebhookSettings>,
 }
 
 impl StoreSettings {

@@ -3,6 +3,7 @@
 mod accept;
 mod claim;
 mod constraints;
+mod contract;
 mod crowd;
 mod dead_letters;
 mod due;
@@ -18,3 +19,4 @@ mod sample;
 mod scratch;
 mod show;
 mod silence;
+mod webhooks;
