@@ -322,7 +322,7 @@ async fn insert(
             FROM input
             ORDER BY place
             ON CONFLICT (document_number, store, operation, document_part, revision) DO NOTHING
-            RETURNING id
+            RETURNING id, version
         ),
         renewed AS (
             -- A repetition of an acceptance that took effect although its answer was lost: while nobody else has
@@ -351,7 +351,7 @@ async fn insert(
         ),
         told AS (
             INSERT INTO events (id, type, store, transaction_id, body)
-            SELECT event_id, $18, store, id, event_body
+            SELECT event_id, $18, store, id, event_body || jsonb_build_object('version', version)
             FROM input
             JOIN inserted USING (id)
         )

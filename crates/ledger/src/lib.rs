@@ -26,6 +26,8 @@ mod resolve;
 mod revise;
 mod show;
 mod storable;
+mod webhook_shown;
+mod webhooks;
 
 pub use accept::{Acceptance, First, NewTransaction};
 pub use accounts::Moved;
@@ -46,3 +48,5 @@ pub use replay::{Replayed, StillRefused, WouldReplay};
 pub use resolve::Finding;
 pub use revise::WouldAccept;
 pub use show::{AttemptRow, Filter, Summary, TransactionDetails, TransactionRow};
+pub use webhook_shown::{DeliveryFilter, DeliveryRow, EndpointRow};
+pub use webhooks::{Delivery, DeliveryOutcome, DeliveryQuota, DeliveryState, DeliveryVerdict, Endpoint};

@@ -295,7 +295,7 @@ async fn record_distinct(
             FROM input i
             JOIN judged j ON j.id = i.id
             WHERE t.id = i.id
-            RETURNING t.id, t.last_attempt AS number, t.account, t.generation, j.moves
+            RETURNING t.id, t.last_attempt AS number, t.account, t.generation, t.version, j.moves
         ),
         attempted AS (
             INSERT INTO attempts (
@@ -341,7 +341,8 @@ async fn record_distinct(
         ),
         told AS (
             INSERT INTO events (id, type, store, transaction_id, body)
-            SELECT i.event_id, i.event_type, i.event_body ->> 'store', i.id, i.event_body
+            SELECT i.event_id, i.event_type, i.event_body ->> 'store', i.id,
+                i.event_body || jsonb_build_object('version', c.version)
             FROM counted c
             JOIN input i ON i.id = c.id
             WHERE c.moves

@@ -207,7 +207,7 @@ async fn record_distinct(pool: &PgPool, batch: &[Outcome]) -> Result<Vec<Recorde
             WHERE t.id = i.id
                 AND t.fence = i.number
                 AND t.state = 'sending'
-            RETURNING t.id, t.fence AS number, t.account, t.generation
+            RETURNING t.id, t.fence AS number, t.account, t.generation, t.version
         ),
         registered AS (
             -- A late answer is evidence even when the state has moved on: its uuid is kept and followed. It ends no
@@ -251,7 +251,8 @@ async fn record_distinct(pool: &PgPool, batch: &[Outcome]) -> Result<Vec<Recorde
         ),
         told AS (
             INSERT INTO events (id, type, store, transaction_id, body)
-            SELECT i.event_id, i.event_type, i.event_body ->> 'store', i.id, i.event_body
+            SELECT i.event_id, i.event_type, i.event_body ->> 'store', i.id,
+                i.event_body || jsonb_build_object('version', a.version)
             FROM applied a
             JOIN input i ON i.id = a.id AND i.number = a.number
         )

@@ -19,6 +19,7 @@ pub mod settings;
 pub mod spread;
 pub mod state;
 pub mod text;
+pub mod webhook;
 
 pub use callback::CallbackSecret;
 pub use class::{Refusal, RetryClass, Seen, Text};
@@ -37,3 +38,4 @@ pub use policy::{Decision, Doubt, RetryPolicy};
 pub use request::{Fault, FaultCode, Faults, Frozen, RequestV1};
 pub use settings::StoreSettings;
 pub use state::{Failure, StateName};
+pub use webhook::{SigningSecret, WebhookSettings};

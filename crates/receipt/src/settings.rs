@@ -10,6 +10,7 @@ use crate::content::{PaymentMethod, PaymentObject, TaxSystem, Vat};
 use crate::id::{AccountName, StoreCode, VendorName};
 use crate::non_fatal::{ErrorCode, reclassed};
 use crate::policy::RetryPolicy;
+use crate::webhook::WebhookSettings;
 
 /// One `[stores.<code>]` section.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +60,9 @@ pub struct StoreSettings {
     /// The first one stands in new requests, all of them are answered. Without any, callbacks are off.
     #[serde(default)]
     pub callback_secrets: Vec<CallbackSecret>,
+    /// Where this store is told by HTTP; absent: by the broker alone.
+    #[serde(default)]
+    pub webhook: Option<WebhookSettings>,
 }
 
 impl StoreSettings {
