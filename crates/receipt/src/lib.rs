@@ -10,6 +10,7 @@ pub mod id;
 pub mod intake;
 pub mod marking;
 pub mod money;
+pub mod ours;
 pub mod policy;
 pub mod request;
 pub mod settings;
@@ -28,6 +29,7 @@ pub use id::{
     AccountName, DocumentNumber, DocumentPart, EventId, OrderNumber, StoreCode, TransactionId, VendorName, VendorUuid,
 };
 pub use money::{Money, Quantity};
+pub use ours::Expected;
 pub use policy::{Decision, Doubt, RetryPolicy};
 pub use request::{Fault, FaultCode, Faults, Frozen, RequestV1};
 pub use settings::StoreSettings;
