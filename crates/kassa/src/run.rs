@@ -204,6 +204,11 @@ fn spawn_poller(supervisor: &mut Supervisor, poller: &Poller) {
         let poller = polling.clone();
         async move { poller.poll().await }
     });
+    let telling = poller.clone();
+    supervisor.spawn("overdue", move || {
+        let poller = telling.clone();
+        async move { poller.tell_overdue().await }
+    });
     let relaying = poller.clone();
     supervisor.spawn("relay", move || {
         let poller = relaying.clone();

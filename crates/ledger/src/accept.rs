@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use receipt::event::{Body, EventType, Subject};
 use receipt::intake::Prepared;
 use receipt::{AccountName, Doubt, EventId, ExternalId, Receipt, StateName, TransactionId, VendorName};
@@ -199,6 +200,9 @@ fn acceptance(new: &NewTransaction, answered: &Answered) -> Result<Option<Accept
             external_id: new.external_id.clone(),
             doubt: Doubt::None,
             trials: 0,
+            total: new.receipt.total,
+            // By this process's clock and not the database's: minutes between them do not matter here.
+            accepted_at: Timestamp::now(),
             receipt: None,
             wire_body: Some(wire_body.clone()),
         })),

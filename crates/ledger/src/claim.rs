@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use receipt::event::Subject;
-use receipt::{AccountName, Doubt, ExternalId, Receipt, TransactionId, VendorName};
+use receipt::ours::Expected;
+use receipt::{AccountName, Doubt, ExternalId, Money, Receipt, TransactionId, VendorName};
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::error::LedgerError;
 use crate::limit::limited;
 use crate::pool::Ledger;
+use crate::unreadable;
 
 /// How long a claim holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,10 +54,26 @@ pub struct Claimed {
     pub doubt: Doubt,
     /// Sends of the current cycle that were counted before this one.
     pub trials: u32,
+    /// What a document must add up to.
+    pub total: Money,
+    /// When we accepted it: a document that is much older is not ours.
+    pub accepted_at: Timestamp,
     /// The frozen content; there when `wire_body` is not.
     pub receipt: Option<Receipt>,
     /// The rendered request, if it was rendered before.
     pub wire_body: Option<String>,
+}
+
+impl Claimed {
+    /// What a document that comes for this registration must agree with.
+    #[must_use]
+    pub const fn expected(&self) -> Expected<'_> {
+        Expected {
+            external_id: &self.external_id,
+            total: self.total,
+            accepted_at: self.accepted_at,
+        }
+    }
 }
 
 /// What became of a pointer.
@@ -75,12 +94,26 @@ pub struct Quota {
     pub slots: u32,
 }
 
+/// What a pointer asks for, and the token by which the row knows its claimer.
 #[derive(Debug, Clone)]
-pub(crate) struct Claiming {
+pub struct Claiming {
     id: TransactionId,
     fence: i32,
     token: Uuid,
     lease: Lease,
+}
+
+impl Claiming {
+    /// The claim of a pointer to `id` that was made when the row had this `fence`.
+    #[must_use]
+    pub fn new(id: TransactionId, fence: i32, lease: Lease) -> Self {
+        Self {
+            id,
+            fence,
+            token: Uuid::new_v4(),
+            lease,
+        }
+    }
 }
 
 impl Ledger {
@@ -90,15 +123,17 @@ impl Ledger {
     /// An outage. The same pointer may be tried again by a new call: a claim whose commit got no answer ends with its
     /// lease.
     pub async fn claim(&self, id: TransactionId, fence: i32, lease: Lease) -> Result<Claim, LedgerError> {
-        let claiming = Claiming {
-            id,
-            fence,
-            token: Uuid::new_v4(),
-            lease,
-        };
+        self.claim_as(&Claiming::new(id, fence, lease)).await
+    }
+
+    /// The same with a value that can be kept through an outage. The commit of a claim whose answer was lost may have
+    /// taken effect; asked again with the same value, the row knows its claimer, and no doubt arises.
+    ///
+    /// # Errors
+    /// An outage. Repeat it with the same value.
+    pub async fn claim_as(&self, claiming: &Claiming) -> Result<Claim, LedgerError> {
         match self.claims.call(claiming.clone()).await {
-            // The commit may have taken effect. Asked again with the same token, the row knows its claimer.
-            Err(error) if error.is_outage() => self.claims.call(claiming).await,
+            Err(error) if error.is_outage() => self.claims.call(claiming.clone()).await,
             answer => answer,
         }
     }
@@ -170,6 +205,7 @@ impl Ledger {
                 c.document_number AS "document_number!", c.document_part AS "document_part!", c.order_number,
                 c.account AS "account!", c.vendor AS "vendor!", c.generation AS "generation!", c.fence AS "fence!",
                 c.external_id AS "external_id!", c.trials AS "trials!",
+                c.total_kopecks AS "total_kopecks!", c.accepted_at AS "accepted_at!: jiff_sqlx::Timestamp",
                 (r.doubt_since IS NOT NULL OR c.state_before = 'sending') AS "doubtful!",
                 r.wire_body,
                 CASE WHEN r.wire_body IS NULL THEN c.body::text END AS body
@@ -183,7 +219,7 @@ impl Ledger {
                 &self.worker,
             )
         );
-        Ok(readable(rows))
+        readable(&self.pool, rows).await
     }
 
     /// Transactions whose claimers ended without a word three times in a row: the receipt itself is suspected. The
@@ -201,6 +237,7 @@ impl Ledger {
             SELECT
                 t.id, t.store, t.operation, t.document_number, t.document_part, t.order_number,
                 t.account, t.vendor, t.generation, t.fence, t.external_id, t.trials,
+                t.total_kopecks, t.accepted_at AS "accepted_at: jiff_sqlx::Timestamp",
                 true AS "doubtful!",
                 r.wire_body,
                 NULL::text AS body
@@ -216,7 +253,7 @@ impl Ledger {
                 limit,
             )
         );
-        Ok(readable(rows))
+        readable(&self.pool, rows).await
     }
 
     /// Gives back a claim that was not used, without a trial: the worker is stopping.
@@ -270,6 +307,8 @@ struct ClaimedRow {
     fence: i32,
     external_id: String,
     trials: i32,
+    total_kopecks: i64,
+    accepted_at: jiff_sqlx::Timestamp,
     doubtful: bool,
     wire_body: Option<String>,
     body: Option<String>,
@@ -300,25 +339,34 @@ impl TryFrom<ClaimedRow> for Claimed {
             external_id: ExternalId::parse(&row.external_id).map_err(|error| corrupt(error.to_string()))?,
             doubt: if row.doubtful { Doubt::Stands } else { Doubt::None },
             trials: u32::try_from(row.trials).unwrap_or(0),
-            receipt: row
-                .body
-                .map(|body| serde_json::from_str(&body))
-                .transpose()
-                .map_err(|error| corrupt(format!("body: {error}")))?,
+            total: Money::from_kopecks(row.total_kopecks),
+            accepted_at: row.accepted_at.to_jiff(),
+            // Without it nothing can be rendered, and the attempt is recorded with that as its cause.
+            receipt: row.body.and_then(|body| {
+                serde_json::from_str(&body)
+                    .inspect_err(|error| tracing::error!(transaction.id = %row.id, %error, "a body cannot be read"))
+                    .ok()
+            }),
             wire_body: row.wire_body,
         })
     }
 }
 
 /// One row that does not hold together must not keep its neighbours from being sent.
-fn readable(rows: Vec<ClaimedRow>) -> Vec<Claimed> {
-    rows.into_iter()
-        .filter_map(|row| {
-            Claimed::try_from(row)
-                .inspect_err(|error| tracing::error!(error = %error, "a transaction cannot be read and is not sent"))
-                .ok()
-        })
-        .collect()
+async fn readable(pool: &PgPool, rows: Vec<ClaimedRow>) -> Result<Vec<Claimed>, LedgerError> {
+    let mut claims = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (id, fence) = (row.id, row.fence);
+        match Claimed::try_from(row) {
+            Ok(claimed) => claims.push(claimed),
+            // An outage here must not take the good claims along: the row is met again when its lease is over.
+            Err(why) => match unreadable::give_up(pool, id, fence, &why).await {
+                Ok(()) => {}
+                Err(error) => tracing::error!(error = %error, "the unreadable transaction keeps its claim"),
+            },
+        }
+    }
+    Ok(claims)
 }
 
 /// The unchanging part of a transaction, from its columns.
@@ -433,6 +481,7 @@ pub(crate) async fn claim_batch(
             h.document_number AS "document_number!", h.document_part AS "document_part!", h.order_number,
             h.account AS "account!", h.vendor AS "vendor!", h.generation AS "generation!", h.fence AS "fence!",
             h.external_id AS "external_id!", h.trials AS "trials!", h.claim_token AS "claim_token!",
+            h.total_kopecks AS "total_kopecks!", h.accepted_at AS "accepted_at!: jiff_sqlx::Timestamp",
             r.doubt_since IS NOT NULL AS "doubtful!",
             r.wire_body,
             CASE WHEN r.wire_body IS NULL THEN h.body::text END AS body
@@ -450,6 +499,7 @@ pub(crate) async fn claim_batch(
     let mut won = std::collections::HashMap::with_capacity(rows.len());
     for row in rows {
         let token = row.claim_token;
+        let (id, fence) = (row.id, row.fence);
         let claimed = Claimed::try_from(ClaimedRow {
             id: row.id,
             store: row.store,
@@ -463,17 +513,24 @@ pub(crate) async fn claim_batch(
             fence: row.fence,
             external_id: row.external_id,
             trials: row.trials,
+            total_kopecks: row.total_kopecks,
+            accepted_at: row.accepted_at,
             doubtful: row.doubtful,
             wire_body: row.wire_body,
             body: row.body,
         });
-        won.insert(token, claimed);
+        match claimed {
+            Ok(claimed) => {
+                won.insert(token, claimed);
+            }
+            Err(why) => unreadable::give_up(&pool, id, fence, &why).await?,
+        }
     }
-    batch
+    Ok(batch
         .iter()
         .map(|claiming| match won.remove(&claiming.token) {
-            Some(claimed) => Ok(Claim::Won(Box::new(claimed?))),
-            None => Ok(Claim::Stale),
+            Some(claimed) => Claim::Won(Box::new(claimed)),
+            None => Claim::Stale,
         })
-        .collect()
+        .collect())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::{Evidence, LedgerError, PollRecord, PollVerdict, Polled, Quota, Recorded, until_taken};
+use ledger::{Evidence, LedgerError, PollLimit, PollRecord, PollVerdict, Polled, Quota, Recorded, until_taken};
 use receipt::RetryPolicy;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
@@ -50,13 +50,29 @@ pub(crate) async fn step(context: &Arc<Context>) -> Result<usize, LedgerError> {
     Ok(count)
 }
 
+/// Tells of what has waited for longer than its store allows. Returns how many were found.
+pub(crate) async fn tell_overdue(context: &Context) -> Result<usize, LedgerError> {
+    const AT_ONCE: i64 = 100;
+    let accounts: Vec<_> = context.registry.accounts().cloned().collect();
+    let limits: Vec<PollLimit> = context
+        .directory
+        .stores
+        .iter()
+        .map(|(code, store)| PollLimit {
+            store: code.clone(),
+            after: store.overdue_after,
+        })
+        .collect();
+    context
+        .ledger
+        .tell_overdue(&accounts, &limits, receipt::settings::OVERDUE_AFTER, AT_ONCE)
+        .await
+}
+
 async fn ask(context: Arc<Context>, polled: Polled, slot: Option<OwnedSemaphorePermit>) {
+    // Only accounts that can be asked have slots, and only what has a slot is claimed.
     let vendor = context.registry.get(&polled.account);
     let Some(follower) = vendor.as_deref().and_then(vendors::Vendor::follower) else {
-        tracing::error!(
-            "{} has an account that cannot be asked; it is asked again later",
-            polled.external_id
-        );
         return;
     };
     let reply = follower.follow(&polled.vendor_uuid).await;
@@ -64,32 +80,32 @@ async fn ask(context: Arc<Context>, polled: Polled, slot: Option<OwnedSemaphoreP
     let store = context.directory.stores.get(&polled.subject.store);
     // No quiet time: a registration whose fate is known may be followed by the next one at once.
     let policy = store.map_or_else(RetryPolicy::default, |store| store.retry_policy(Duration::ZERO));
-    let decided = decide(reply.outcome, &polled, store, &policy, &context.registers);
+    let decided = decide(
+        reply.outcome,
+        &polled,
+        store,
+        &policy,
+        &context.registers,
+        &context.config.retired_checks,
+    );
     tell(
         &polled,
         &decided.verdict,
         decided.refusal.as_deref(),
         reply.exchange.duration,
     );
-    let record = PollRecord {
-        polled,
-        evidence: Evidence {
-            request: reply.exchange.request,
-            http_status: reply.exchange.http_status,
-            answer: reply.exchange.answer,
-            duration: reply.exchange.duration,
-        },
-        refusal: decided.refusal,
-        verdict: decided.verdict,
+    let evidence = Evidence {
+        request: reply.exchange.request,
+        http_status: reply.exchange.http_status,
+        answer: reply.exchange.answer,
+        duration: reply.exchange.duration,
     };
+    let record = PollRecord::new(polled, evidence, decided.refusal, decided.verdict);
     match until_taken(&context.abort, "a poll", || context.ledger.record_poll(record.clone())).await {
         Ok(Recorded::Applied | Recorded::Fenced | Recorded::Already) => {}
         // A machine must not choose another key than the next one.
         Err(LedgerError::ExternalIdTaken) => {
-            let unknown = PollRecord {
-                verdict: PollVerdict::Unknown,
-                ..record
-            };
+            let unknown = record.unknown();
             let recorded = until_taken(&context.abort, "a poll", || context.ledger.record_poll(unknown.clone())).await;
             tracing::error!(
                 ?recorded,
@@ -117,6 +133,9 @@ fn tell(polled: &Polled, verdict: &PollVerdict, refusal: Option<&receipt::Refusa
         }
         PollVerdict::Rekey { next, .. } => {
             tracing::warn!(%external_id, duration_ms, "{external_id} is dead, {next} follows: {cause}");
+        }
+        PollVerdict::Dead(_) => {
+            tracing::info!(%external_id, duration_ms, "{external_id} was retired and is dead, as was known: {cause}");
         }
         PollVerdict::Failed(_) | PollVerdict::Unknown => {
             tracing::error!(%external_id, duration_ms, "{external_id} needs a person: {cause}");

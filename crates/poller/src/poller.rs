@@ -111,6 +111,21 @@ impl Poller {
         ask::step(&self.context).await
     }
 
+    /// The loop that tells of what has waited for too long. It goes by time alone: nobody need be there to ask.
+    ///
+    /// # Errors
+    /// When the database refuses the question; an outage is waited for.
+    pub async fn tell_overdue(&self) -> anyhow::Result<()> {
+        let context = &self.context;
+        let mut ticks = tokio::time::interval(context.config.overdue_interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut outage = Outage::of("overdue receipts");
+        while context.stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            while outage.over(ask::tell_overdue(context).await)?.unwrap_or(0) > 0 && !context.stop.is_cancelled() {}
+        }
+        Ok(())
+    }
+
     /// The loop that publishes events.
     ///
     /// # Errors

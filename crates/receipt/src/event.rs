@@ -9,6 +9,8 @@
 mod comment;
 mod contract;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -170,6 +172,22 @@ pub struct Body {
     /// The failed or cancelled transaction whose document this one corrects, at `receipt.accepted` of a revision.
     #[serde(default)]
     pub replaces: Option<TransactionId>,
+    /// At `receipt.double`: the other registrations of the same receipt that are, or may be, registered too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OtherRegistration>,
+}
+
+/// Another registration of the same receipt, as `receipt.double` names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherRegistration {
+    /// Its key at the vendor.
+    pub external_id: ExternalId,
+    /// The vendor's own id, if it gave one.
+    pub vendor_uuid: Option<VendorUuid>,
+    /// `done` with a document, `waiting` at the vendor, or `open`: sent, and its outcome is not known.
+    pub state: String,
+    /// Its fiscal document, once it has one.
+    pub fiscal: Option<FiscalDocument>,
 }
 
 impl Body {
@@ -199,37 +217,44 @@ impl Body {
             fiscal: None,
             error: None,
             replaces: None,
+            others: Vec::new(),
         }
     }
 
-    /// The body of `receipt.overdue`: the vendor has had it for longer than the store allows. The state stays.
+    /// The body of `receipt.double`: a document was found under `external_id` beside another registration of the same
+    /// receipt, which is registered too or may be. The others are added by the ledger, which knows them; their keys
+    /// are added to the end of the comment.
     #[must_use]
-    pub fn overdue(subject: Subject, external_id: ExternalId, state: StateName) -> Self {
-        let text = comment::overdue(&subject);
-        Self {
-            text,
-            order_status_hint: None,
-            ..Self::new(subject, external_id, state)
-        }
+    pub fn double(subject: Subject, external_id: ExternalId, fiscal: FiscalDocument) -> Self {
+        let mut body = Self::new(subject, external_id, StateName::Done).with_fiscal(fiscal);
+        body.order_status_hint = None;
+        body.text = Text::new(
+            format!(
+                "{} Ключ: {}. Этот чек пробит дважды или мог быть пробит дважды: сверьте все его ключи в личном кабинете и исправьте лишний документ по правилам налоговой. Другие ключи:",
+                body.text.ru, body.external_id
+            ),
+            format!(
+                "{} Key: {}. This receipt is registered twice, or may be: compare all its keys in the vendor's cabinet and correct the surplus document as the tax office wants it. Other keys:",
+                body.text.en, body.external_id
+            ),
+        );
+        body
     }
 
-    /// The body of `receipt.double`: `second` was registered under `second_id` beside the registration that
-    /// `external_id` names. The state stays, and the order keeps its status: a person must correct the books.
+    /// The body of `receipt.overdue`.
     #[must_use]
-    pub fn double(
-        subject: Subject,
-        external_id: ExternalId,
-        state: StateName,
-        second_id: &ExternalId,
-        second: FiscalDocument,
-    ) -> Self {
-        let text = comment::double(&subject, &external_id, second_id);
-        Self {
-            text,
-            order_status_hint: None,
-            ..Self::new(subject, external_id, state)
-        }
-        .with_fiscal(second)
+    pub fn overdue(subject: Subject, external_id: ExternalId, waited: Duration) -> Self {
+        let mut body = Self::new(subject, external_id, StateName::Waiting);
+        let hours = waited.as_secs() / 3600;
+        body.text.ru.push_str(&format!(
+            " Ждёт дольше допустимого ({hours} ч): проверьте кассу и личный кабинет. Опрос продолжается, повторно не \
+             отправляйте."
+        ));
+        body.text.en.push_str(&format!(
+            " It waits longer than the store allows ({hours} h): check the cash register and the vendor's cabinet. Asking \
+             goes on; do not send it again."
+        ));
+        body
     }
 
     /// With the vendor's id.

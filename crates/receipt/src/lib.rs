@@ -13,6 +13,7 @@ pub mod intake;
 pub mod marking;
 pub mod money;
 pub mod non_fatal;
+pub mod ours;
 pub mod policy;
 pub mod request;
 pub mod settings;
@@ -34,6 +35,7 @@ pub use id::{
 };
 pub use money::{Money, Quantity};
 pub use non_fatal::ErrorCode;
+pub use ours::Expected;
 pub use policy::{Decision, Doubt, RetryPolicy};
 pub use request::{Fault, FaultCode, Faults, Frozen, RequestV1};
 pub use settings::StoreSettings;

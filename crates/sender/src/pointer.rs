@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use ledger::{Claim, Origin, Rejection, until_taken};
+use ledger::{Claim, Claiming, Origin, Rejection, until_taken};
 use queue::{Delivery, Disposition, Handler, Pointer};
 use receipt::VendorName;
 use receipt::event::EventType;
@@ -29,11 +29,9 @@ impl Handler for Pointed {
             Err(malformed) => return self.bury(&delivery, &malformed.to_string()).await,
         };
         let claimed_at = Instant::now();
-        let claim = || {
-            context
-                .ledger
-                .claim(pointer.transaction, pointer.fence, context.config.claim_lease())
-        };
+        // One value for all repetitions: a claim that took effect although its answer was lost is ours all the same.
+        let claiming = Claiming::new(pointer.transaction, pointer.fence, context.config.claim_lease());
+        let claim = || context.ledger.claim_as(&claiming);
         match until_taken(&context.stop, "a claim", claim).await {
             Ok(Claim::Won(claimed)) => {
                 // The claim stands in the table, so the pointer has done its work whatever happens next. It is held

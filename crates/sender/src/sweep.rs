@@ -103,5 +103,6 @@ fn unfinished(claimed: Claimed) -> Outcome {
         },
         refusal: Some(Box::new(refusal)),
         verdict: Verdict::Unknown,
+        horizon: None,
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ledger::{ActionRow, AttemptRow, TransactionDetails};
+use ledger::{ActionRow, AttemptRow, RegistrationRow, TransactionDetails};
 
 use super::list;
 use crate::cli::{Output, ShowArgs};
@@ -105,12 +105,31 @@ fn print_head(details: &TransactionDetails) -> anyhow::Result<()> {
         facts.push(("registered", fiscal.registered_at.to_string()));
         facts.push(("receipt", fiscal.ofd_url.clone().unwrap_or_default()));
     }
+    // One external id is told by the lines above; several ids, or a doubt, are what support has to compare.
+    if details.registrations.len() > 1 || details.registrations.iter().any(|one| one.doubt_since.is_some()) {
+        facts.extend(details.registrations.iter().map(|one| ("id", registration(one))));
+    }
     let mut stdout = std::io::stdout().lock();
     for (name, fact) in facts.iter().filter(|(_, fact)| !fact.is_empty()) {
         writeln!(stdout, "{name:<12} {fact}")?;
     }
     writeln!(stdout)?;
     Ok(())
+}
+
+/// One external id and what became of it, with its document: a receipt that is registered twice shows two.
+fn registration(row: &RegistrationRow) -> String {
+    let mut words = vec![row.external_id.clone(), row.state.clone()];
+    words.extend(row.vendor_uuid.as_ref().map(|uuid| format!("uuid {uuid}")));
+    words.extend(
+        row.fiscal
+            .as_ref()
+            .map(|fiscal| format!("FN {} FD {} FPD {}", fiscal.fn_number, fiscal.fd, fiscal.fpd)),
+    );
+    words.extend(row.doubt_since.map(|since| format!("in doubt since {since}")));
+    words.extend(row.doubt_until.map(|until| format!("may be repeated until {until}")));
+    words.extend(row.next_poll_at.map(|next| format!("asked about at {next}")));
+    words.join(", ")
 }
 
 fn attempt(row: &AttemptRow) -> Vec<String> {

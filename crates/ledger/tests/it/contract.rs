@@ -57,7 +57,11 @@ async fn every_transition(scratch: &Scratch) -> Vec<Value> {
     }
     for rejection in [
         Rejection::not_storable(),
-        Rejection::conflict(crate::sample::offer("taken").subject, TransactionId::new(), receipt::StateName::Done),
+        Rejection::conflict(
+            crate::sample::offer("taken").subject,
+            TransactionId::new(),
+            receipt::StateName::Done,
+        ),
     ] {
         let letter = NewDeadLetter {
             origin: Origin::Intake,

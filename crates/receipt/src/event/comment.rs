@@ -81,40 +81,6 @@ pub(super) fn arrival(subject: &Subject, external_id: &ExternalId, state: StateN
     text
 }
 
-/// The comment for a vendor that takes its time.
-pub(super) fn overdue(subject: &Subject) -> Text {
-    let what = what(subject);
-    Text::new(
-        format!(
-            "{} передан, но ответа кассы нет дольше обычного. Опрос продолжается, повторно отправлять не нужно; \
-             проверьте в личном кабинете, работает ли касса.",
-            what.ru
-        ),
-        format!(
-            "{} was taken by the vendor, but its cash register has been silent for longer than usual. It is still asked \
-             about and needs no second sending; check at the vendor whether the register works.",
-            what.en
-        ),
-    )
-}
-
-/// The comment for a second registration of one receipt.
-pub(super) fn double(subject: &Subject, first: &ExternalId, second: &ExternalId) -> Text {
-    let what = what(subject);
-    Text::new(
-        format!(
-            "{} пробит дважды: под внешними номерами {first} и {second}. Второй чек нужно отменить вручную чеком \
-             возврата или коррекции; бухгалтеру сверить оба документа. Второй документ:",
-            what.ru
-        ),
-        format!(
-            "{} was registered twice: under the external ids {first} and {second}. A person must cancel the second one \
-             with a refund or a correction, and the accountant compare both documents. The second document:",
-            what.en
-        ),
-    )
-}
-
 /// The reason that a person gave.
 pub(super) fn reason(reason: &str) -> Text {
     let reason = reason.trim();

@@ -81,6 +81,31 @@ struct ReceiptEvent {
     /// With `receipt.accepted` of a corrected receipt: the failed or cancelled transaction of the same document.
     #[serde(skip_serializing_if = "Option::is_none")]
     replaces: Option<UuidText>,
+    /// With `receipt.double`: the other registrations of the same receipt that are, or may be, registered too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    others: Vec<Other>,
+}
+
+/// Another registration of the same receipt.
+#[derive(JsonSchema)]
+struct Other {
+    /// The key under which the vendor knows it.
+    external_id: String,
+    /// The vendor's own id of it.
+    vendor_uuid: Option<String>,
+    /// `done` with a document, `waiting` at the vendor, or `open`: sent, and its outcome is not known.
+    state: OtherState,
+    /// Its fiscal document, once it has one.
+    fiscal: Option<Fiscal>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum OtherState {
+    Open,
+    Waiting,
+    Done,
+    Dead,
 }
 
 /// A message was not accepted.
