@@ -4,6 +4,7 @@ mod ask;
 mod config;
 mod decide;
 mod drain;
+mod places;
 mod poller;
 mod relay;
 

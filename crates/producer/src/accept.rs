@@ -96,7 +96,8 @@ impl Producer {
             Judged::Known(id) => return self.known(id).await,
             Judged::Refused(why) => return Err(AcceptError::NotAccepted(why)),
         };
-        let (vendor, external_id) = (prepared.vendor.clone(), prepared.external_id.clone());
+        let (vendor, account) = (prepared.vendor.clone(), prepared.account.clone());
+        let external_id = prepared.external_id.clone();
         let new = NewTransaction {
             subject: prepared.subject,
             account: prepared.account,
@@ -114,8 +115,9 @@ impl Producer {
         };
         match self.ledger.accept(new).await {
             Ok(Acceptance::Queued(id)) => {
-                self.pointers.send(
+                self.pointers.send_for(
                     &vendor,
+                    &account,
                     Pointer {
                         transaction: id,
                         fence: 0,
@@ -131,7 +133,8 @@ impl Producer {
             )),
             Ok(Acceptance::Known { id, state, fence }) => {
                 if state == StateName::Queued {
-                    self.pointers.send(&vendor, Pointer { transaction: id, fence }, None);
+                    self.pointers
+                        .send_for(&vendor, &account, Pointer { transaction: id, fence }, None);
                 }
                 self.known(id).await
             }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod account_event;
 pub mod class;
 pub mod contact;
 mod content;
@@ -8,6 +9,7 @@ pub mod external_id;
 pub mod fiscal;
 pub mod id;
 pub mod intake;
+mod limits;
 pub mod marking;
 pub mod money;
 pub mod policy;
@@ -27,6 +29,7 @@ pub use fiscal::FiscalDocument;
 pub use id::{
     AccountName, DocumentNumber, DocumentPart, EventId, OrderNumber, StoreCode, TransactionId, VendorName, VendorUuid,
 };
+pub use limits::Limits;
 pub use money::{Money, Quantity};
 pub use policy::{Decision, Doubt, RetryPolicy};
 pub use request::{Fault, FaultCode, Faults, Frozen, RequestV1};

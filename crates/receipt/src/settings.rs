@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::content::{PaymentMethod, PaymentObject, TaxSystem, Vat};
 use crate::id::AccountName;
-use crate::policy::RetryPolicy;
+use crate::policy::{Gate, RetryPolicy};
 
 /// One `[stores.<code>]` section.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,7 @@ impl StoreSettings {
             resume_after: self.resume_after,
             retry_endlessly: self.retry_endlessly,
             quiet_time,
+            gate: Gate::Open,
         }
     }
 

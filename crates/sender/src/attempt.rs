@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 use ledger::{Claimed, Evidence, LedgerError, Outcome, Recorded, until_taken};
 use queue::Pointer;
+use receipt::policy::Gate;
 use receipt::{Refusal, RetryClass, RetryPolicy, Text};
 use tracing::Instrument;
 use vendors::{Call, Rendering, Reply, Vendor};
@@ -22,7 +23,7 @@ use crate::sender::Context;
 use crate::slots::Slot;
 
 /// Makes the attempt that `claimed` stands for. `claimed_at` was taken before the claim was asked for.
-pub(crate) async fn attempt(context: Arc<Context>, claimed: Box<Claimed>, slot: Option<Slot>, claimed_at: Instant) {
+pub(crate) async fn attempt(context: Arc<Context>, claimed: Box<Claimed>, mut slot: Slot, claimed_at: Instant) {
     let span = tracing::info_span!(
         "send",
         transaction.id = %claimed.subject.transaction_id,
@@ -31,23 +32,23 @@ pub(crate) async fn attempt(context: Arc<Context>, claimed: Box<Claimed>, slot: 
     );
     // A panic is this receipt's failure only: its lease ends, it is tried again, and after the third time in a row a
     // person is asked.
-    let attempt = AssertUnwindSafe(run(&context, *claimed, claimed_at)).catch_unwind();
+    let attempt = AssertUnwindSafe(run(&context, *claimed, claimed_at, &mut slot)).catch_unwind();
     if attempt.instrument(span.clone()).await.is_err() {
         span.in_scope(|| tracing::error!("the attempt panicked; its claim ends with its lease"));
     }
     drop(slot);
 }
 
-async fn run(context: &Context, claimed: Claimed, claimed_at: Instant) {
+async fn run(context: &Context, claimed: Claimed, claimed_at: Instant, slot: &mut Slot) {
     let Some(vendor) = context.registry.get(&claimed.account) else {
         let reply = not_called(account_missing(&claimed));
-        return record(context, claimed, reply).await;
+        return record(context, claimed, reply, Gate::Open).await;
     };
     let wire_body = match wire_body(context, &claimed, vendor.as_ref()).await {
         Ok(Some(wire_body)) => wire_body,
         // The database is away and we are stopping: nothing was sent, and the lease says when it may be.
         Ok(None) => return,
-        Err(refusal) => return record(context, claimed, not_called(refusal)).await,
+        Err(refusal) => return record(context, claimed, not_called(refusal), Gate::Open).await,
     };
     let too_late = claimed_at
         .elapsed()
@@ -62,8 +63,11 @@ async fn run(context: &Context, claimed: Claimed, claimed_at: Instant) {
         external_id: &claimed.external_id,
         wire_body: &wire_body,
     };
+    slot.begin();
+    let began = Instant::now();
     let reply = vendor.register(&call).await;
-    record(context, claimed, reply).await;
+    let gate = context.gates.note(&claimed, &reply.outcome, slot, began).await;
+    record(context, claimed, reply, gate).await;
 }
 
 /// Gives back a claim with which nothing was sent.
@@ -100,15 +104,16 @@ async fn wire_body(context: &Context, claimed: &Claimed, vendor: &dyn Vendor) ->
     }
 }
 
-async fn record(context: &Context, claimed: Claimed, reply: Reply<vendors::Registered>) {
+async fn record(context: &Context, claimed: Claimed, reply: Reply<vendors::Registered>, gate: Gate) {
     let store = context.directory.stores.get(&claimed.subject.store);
-    let policy = store.map_or_else(
+    let mut policy = store.map_or_else(
         || RetryPolicy {
             quiet_time: context.config.quiet_time,
             ..RetryPolicy::default()
         },
         |store| store.retry_policy(context.config.quiet_time),
     );
+    policy.gate = gate;
     let Decided { verdict, pointer } = decide(
         &reply.outcome,
         store,
@@ -123,7 +128,7 @@ async fn record(context: &Context, claimed: Claimed, reply: Reply<vendors::Regis
         transaction: claimed.subject.transaction_id,
         fence: claimed.attempt,
     };
-    let vendor = claimed.vendor.clone();
+    let (vendor, account) = (claimed.vendor.clone(), claimed.account.clone());
     let evidence = Evidence {
         request: reply.exchange.request,
         http_status: reply.exchange.http_status,
@@ -141,7 +146,7 @@ async fn record(context: &Context, claimed: Claimed, reply: Reply<vendors::Regis
             if let Some(wait) = pointer
                 && context.config.delays == crate::Delays::Broker
             {
-                context.pointers.send(&vendor, due, Some(wait));
+                context.pointers.send_for(&vendor, &account, due, Some(wait));
             }
         }
         Ok(Recorded::Fenced) => {

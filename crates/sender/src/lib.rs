@@ -1,11 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod attempt;
+mod breaker;
 mod bury;
 mod config;
 mod decide;
+mod gate;
 mod intake;
 mod pointer;
+mod probe;
 mod sender;
 mod slots;
 mod sweep;

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod account;
 pub(crate) mod check_config;
 pub(crate) mod list;
 pub(crate) mod migrate;
