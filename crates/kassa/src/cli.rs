@@ -40,6 +40,9 @@ enum Command {
     Resolve(commands::resolve::ResolveArgs),
     /// Close a transaction that is certainly not registered and shall not be.
     Cancel(commands::cancel::CancelArgs),
+    /// List accounts with their gates; pause and resume them.
+    #[command(subcommand)]
+    Account(AccountCommand),
 }
 
 #[derive(Debug, Args)]
@@ -113,6 +116,38 @@ pub(crate) struct ShowArgs {
     pub(crate) output: Output,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Where the gate of each account stands, since when and why.
+    List(AccountListArgs),
+    /// Send nothing by an account until it is resumed; receipts are accepted and wait. Calls under way end as they end.
+    Pause(GateArgs),
+    /// Open the gate of an account, whoever closed it.
+    Resume(GateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AccountListArgs {
+    /// How to print the list.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GateArgs {
+    /// The account, as the configuration names it.
+    pub(crate) account: receipt::AccountName,
+    /// Why; kept, shown to others, and told to the stores of the account. A pause needs one.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Who, instead of the user of the system.
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) who: Option<String>,
+    /// How to print the gate as it is then.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
 /// For people or for machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Output {
@@ -144,6 +179,7 @@ pub(crate) async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Dead(args) => commands::dead::run(config, args).await,
         Command::Resolve(args) => commands::resolve::run(config, &args).await,
         Command::Cancel(args) => commands::cancel::run(config, &args).await,
+        Command::Account(command) => commands::account::run(config, command).await,
     }
 }
 

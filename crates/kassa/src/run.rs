@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use ledger::Ledger;
+use ledger::{Ledger, WorkerRole};
 use poller::Poller;
 use queue::{Broker, Pointers, Status};
 use sender::Sender;
@@ -138,10 +138,9 @@ impl Parts<'_> {
     fn sender(&self, config: &Config, supervisor: &mut Supervisor) -> Sender {
         let sender = Sender::new(
             config.sender.clone(),
-            self.ledger.clone(),
+            config.watch(self.ledger, WorkerRole::Sender),
             self.broker.clone(),
             self.pointers.clone(),
-            config.directory(),
             Arc::clone(self.registry),
             self.stop.clone(),
         );
@@ -152,10 +151,9 @@ impl Parts<'_> {
     fn poller(&self, config: &Config, supervisor: &mut Supervisor) -> Poller {
         let poller = Poller::new(
             config.poller.clone(),
-            self.ledger.clone(),
+            config.watch(self.ledger, WorkerRole::Poller),
             self.broker.clone(),
             self.pointers.clone(),
-            config.directory(),
             Arc::clone(self.registry),
             self.stop.clone(),
         );
@@ -189,6 +187,11 @@ fn spawn_sender(supervisor: &mut Supervisor, sender: &Sender) {
         let sender = sweeping.clone();
         async move { sender.sweep().await }
     });
+    let watching = sender.clone();
+    supervisor.spawn("watch the gates", move || {
+        let sender = watching.clone();
+        async move { sender.watch().await }
+    });
     for queue in sender.pointer_queues() {
         let following = sender.clone();
         supervisor.spawn(format!("follow {queue:?}"), move || {
@@ -208,6 +211,11 @@ fn spawn_poller(supervisor: &mut Supervisor, poller: &Poller) {
     supervisor.spawn("overdue", move || {
         let poller = telling.clone();
         async move { poller.tell_overdue().await }
+    });
+    let watching = poller.clone();
+    supervisor.spawn("watch the gates for polls", move || {
+        let poller = watching.clone();
+        async move { poller.watch().await }
     });
     let relaying = poller.clone();
     supervisor.spawn("relay", move || {

@@ -81,7 +81,8 @@ impl Claimed {
 pub enum Claim {
     /// This process sends it.
     Won(Box<Claimed>),
-    /// The pointer is stale: somebody else has it, it is not due, or it is settled.
+    /// The pointer is stale: somebody else has it, it is not due, it is settled, or the gate of its account is closed.
+    /// In the last case the row stays due, and is found in the table when the gate opens.
     Stale,
 }
 
@@ -92,6 +93,15 @@ pub struct Quota {
     pub account: AccountName,
     /// Free slots.
     pub slots: u32,
+}
+
+/// Who may claim one row behind a closed gate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prober {
+    /// As the gate bears it.
+    pub(crate) token: Uuid,
+    /// The transaction that is not wanted.
+    pub(crate) except: Option<Uuid>,
 }
 
 /// What a pointer asks for, and the token by which the row knows its claimer.
@@ -138,7 +148,9 @@ impl Ledger {
         }
     }
 
-    /// Claims rows that have been due for longer than `grace`, oldest first, at most `slots` of each account.
+    /// Claims rows that have been due for longer than `grace`, at most `slots` of each account; none of an account whose
+    /// gate is closed. The stores of an account that have something due get equal parts of its slots, each its longest due
+    /// first, so that a store with a great backlog starves no other.
     ///
     /// These are the rows whose pointer was lost, whose wait has no delay exchange, or whose claimer died. A row that
     /// was `sending` leaves a doubt: its claimer may have written to the vendor.
@@ -153,24 +165,117 @@ impl Ledger {
     ) -> Result<Vec<Claimed>, LedgerError> {
         let accounts: Vec<String> = quotas.iter().map(|quota| quota.account.as_str().to_owned()).collect();
         let slots: Vec<i64> = quotas.iter().map(|quota| i64::from(quota.slots)).collect();
+        self.claim_rows(&accounts, &slots, None, grace, lease).await
+    }
+
+    /// Claims one due row behind the closed gate of an account, for the prober whose token the gate bears.
+    pub(crate) async fn claim_behind_gate(
+        &self,
+        account: &AccountName,
+        prober: Prober,
+        lease: Lease,
+    ) -> Result<Option<Claimed>, LedgerError> {
+        let mut claims = self
+            .claim_rows(
+                &[account.as_str().to_owned()],
+                &[1],
+                Some(prober),
+                Duration::ZERO,
+                lease,
+            )
+            .await?;
+        Ok(claims.pop())
+    }
+
+    async fn claim_rows(
+        &self,
+        accounts: &[String],
+        slots: &[i64],
+        prober: Option<Prober>,
+        grace: Duration,
+        lease: Lease,
+    ) -> Result<Vec<Claimed>, LedgerError> {
         let rows = limited!(
             self.pool,
             fetch_all,
             sqlx::query_as!(
                 ClaimedRow,
                 r#"
-            WITH picked AS (
-                SELECT due.id, due.state
-                FROM unnest($1::text[], $2::bigint[]) AS quota (account, slots)
+            WITH RECURSIVE quotas AS (
+                SELECT q.account, q.slots
+                FROM unnest($1::text[], $2::bigint[]) AS q (account, slots)
+                WHERE NOT EXISTS (
+                    SELECT
+                    FROM gates g
+                    WHERE g.account = q.account
+                        AND NOT g.is_open
+                        AND (g.paused_at IS NOT NULL OR $6::uuid IS NULL OR g.probe_token IS DISTINCT FROM $6)
+                )
+            ),
+            stores AS (
+                -- One step in the index for each store that has anything due, now or later.
+                SELECT q.account, q.slots, (
+                    SELECT min(t.store)
+                    FROM transactions t
+                    WHERE t.account = q.account
+                        AND t.due_at IS NOT NULL
+                ) AS store
+                FROM quotas q
+                UNION ALL
+                SELECT s.account, s.slots, (
+                    SELECT min(t.store)
+                    FROM transactions t
+                    WHERE t.account = s.account
+                        AND t.store > s.store
+                        AND t.due_at IS NOT NULL
+                )
+                FROM stores s
+                WHERE s.store IS NOT NULL
+            ),
+            ready AS (
+                SELECT s.account, s.slots, s.store
+                FROM stores s
                 CROSS JOIN LATERAL (
-                    SELECT id, state
-                    FROM transactions
-                    WHERE account = quota.account
-                        AND due_at <= now() - $3::bigint * interval '1 millisecond'
-                        AND NOT (state = 'sending' AND unfinished >= 2)
-                    ORDER BY due_at
-                    LIMIT quota.slots
-                    FOR UPDATE SKIP LOCKED
+                    SELECT
+                    FROM transactions t
+                    WHERE t.account = s.account
+                        AND t.store = s.store
+                        AND t.due_at <= now() - $3::bigint * interval '1 millisecond'
+                        AND NOT (t.state = 'sending' AND t.unfinished >= 2)
+                        AND t.id IS DISTINCT FROM $7
+                    -- Without an order the planner may rather read the table than the index.
+                    ORDER BY t.due_at
+                    LIMIT 1
+                ) due
+            ),
+            places AS (
+                -- With fewer slots than stores, chance decides whose turn it is: nobody has to remember it.
+                SELECT
+                    account, store, slots,
+                    row_number() OVER (PARTITION BY account ORDER BY random()) AS place,
+                    count(*) OVER (PARTITION BY account) AS stores
+                FROM ready
+            ),
+            picked AS (
+                SELECT due.id, due.state
+                FROM places p
+                CROSS JOIN LATERAL (
+                    SELECT oldest.id, oldest.state
+                    FROM (
+                        SELECT id, state
+                        FROM transactions
+                        WHERE account = p.account
+                            AND store = p.store
+                            AND due_at <= now() - $3::bigint * interval '1 millisecond'
+                            AND NOT (state = 'sending' AND unfinished >= 2)
+                            AND id IS DISTINCT FROM $7
+                        ORDER BY due_at
+                        -- More than anybody has slots for. Only a number tells the planner that these are few; no more
+                        -- rows are locked than the outer limit lets through.
+                        LIMIT 1000
+                        FOR UPDATE SKIP LOCKED
+                    ) oldest
+                    LIMIT p.slots / p.stores + CASE WHEN p.place <= p.slots % p.stores THEN 1 ELSE 0 END
                 ) due
             ),
             claimed AS (
@@ -184,13 +289,24 @@ impl Ledger {
                     version = t.version + 1,
                     updated_at = now()
                 FROM picked
-                WHERE t.id = picked.id
+                -- The planner takes the rows that are picked for many, and would read the table for them.
+                WHERE t.id = ANY (ARRAY(SELECT id FROM picked))
+                    AND t.id = picked.id
                 RETURNING t.*, picked.state AS state_before
             ),
             attempted AS (
                 INSERT INTO attempts (transaction_id, number, generation, kind, worker)
                 SELECT id, fence, generation, 'send', $5
                 FROM claimed
+            ),
+            probing AS (
+                UPDATE gates g
+                SET state = 'probing',
+                    probe_transaction = c.id,
+                    probe_until = now() + $4::bigint * interval '1 millisecond'
+                FROM claimed c
+                WHERE g.account = c.account
+                    AND g.probe_token = $6
             ),
             doubted AS (
                 UPDATE registrations r
@@ -212,11 +328,13 @@ impl Ledger {
             FROM claimed c
             JOIN registrations r ON r.transaction_id = c.id AND r.generation = c.generation
             "#,
-                &accounts,
-                &slots,
+                accounts,
+                slots,
                 millis(grace),
                 lease.until_claimable_ms(),
                 &self.worker,
+                prober.map(|prober| prober.token) as _,
+                prober.and_then(|prober| prober.except) as _,
             )
         );
         readable(&self.pool, rows).await
@@ -432,6 +550,7 @@ pub(crate) async fn claim_batch(
                 -- Rows are looked up by id. A plain comparison would let the planner read the index of due rows, which
                 -- it takes for small, and all of a backlog with it.
                 AND coalesce(t.due_at <= now(), false)
+                AND NOT EXISTS (SELECT FROM gates g WHERE g.account = t.account AND NOT g.is_open)
             ORDER BY t.id
             FOR UPDATE OF t SKIP LOCKED
         ),

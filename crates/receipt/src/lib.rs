@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod account_event;
 pub mod callback;
 pub mod class;
 pub mod contact;
@@ -10,6 +11,7 @@ pub mod fiscal;
 pub mod found;
 pub mod id;
 pub mod intake;
+mod limits;
 pub mod marking;
 pub mod money;
 pub mod non_fatal;
@@ -33,6 +35,7 @@ pub use fiscal::FiscalDocument;
 pub use id::{
     AccountName, DocumentNumber, DocumentPart, EventId, OrderNumber, StoreCode, TransactionId, VendorName, VendorUuid,
 };
+pub use limits::Limits;
 pub use money::{Money, Quantity};
 pub use non_fatal::ErrorCode;
 pub use ours::Expected;

@@ -15,6 +15,19 @@ pub const RETIRED_CHECKS: [Duration; 3] = [
     Duration::from_secs(3600),
     Duration::from_secs(86_400),
 ];
+/// How soon a receipt is due that waits for the gate of its account and not for an interval: so soon that it is sent when
+/// the gate opens, and not so soon that the same receipt is the next probe.
+const BEHIND_A_GATE: Duration = Duration::from_secs(1);
+
+/// Where the gate of the receipt's account stands when a try has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Gate {
+    /// The account is believed to work: a failed try counts.
+    #[default]
+    Open,
+    /// The account does not work: a failed try says nothing about the receipt, and it waits for the gate.
+    Closed,
+}
 
 /// Whether the vendor may hold the receipt under its present id although we have no answer that says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +51,8 @@ pub struct RetryPolicy {
     pub retry_endlessly: bool,
     /// The shortest wait after a try that the vendor may have seen.
     pub quiet_time: Duration,
+    /// Where the account's gate stands now.
+    pub gate: Gate,
 }
 
 /// What wakes a transaction after its wait. The table wakes everything; the broker is merely quicker.
@@ -99,6 +114,7 @@ impl Default for RetryPolicy {
             resume_after: Duration::from_secs(86_400),
             retry_endlessly: true,
             quiet_time: Duration::from_secs(10),
+            gate: Gate::Open,
         }
     }
 }
@@ -116,10 +132,20 @@ impl RetryPolicy {
             | (RetryClass::Permanent | RetryClass::Rekey, Doubt::Stands) => Decision::Unknown,
             (RetryClass::Permanent, Doubt::None) => Decision::Fail(Failure::Rejected),
             (RetryClass::Halt { .. }, Doubt::None | Doubt::Stands) => Decision::Retry {
-                delay: self.longest_interval(),
+                delay: match self.gate {
+                    Gate::Open => self.longest_interval(),
+                    Gate::Closed => BEHIND_A_GATE,
+                },
                 trials,
                 wake: Wake::DueRow,
             },
+            (RetryClass::Retry { seen, after }, Doubt::None | Doubt::Stands) if self.gate == Gate::Closed => {
+                Decision::Retry {
+                    delay: BEHIND_A_GATE.max(self.quiet_after(*seen)).max(asked(*after)),
+                    trials,
+                    wake: Wake::DueRow,
+                }
+            }
             (RetryClass::Rekey, Doubt::None) => match self.next_try(trials, None, Seen::No) {
                 Some((delay, trials, wake)) => Decision::Rekey { delay, trials, wake },
                 None => Decision::Fail(Failure::Exhausted),
@@ -161,12 +187,14 @@ impl RetryPolicy {
 
     /// The interval, or longer if the vendor asks for it or has to be left in peace.
     fn wait(&self, interval: Duration, after: Option<Duration>, seen: Seen) -> Duration {
-        let quiet = match seen {
+        interval.max(self.quiet_after(seen)).max(asked(after))
+    }
+
+    fn quiet_after(&self, seen: Seen) -> Duration {
+        match seen {
             Seen::No => Duration::ZERO,
             Seen::Maybe | Seen::Running => self.quiet_time,
-        };
-        let asked = after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
-        interval.max(quiet).max(asked)
+        }
     }
 
     fn interval(&self, trials: u32) -> Duration {
@@ -188,6 +216,10 @@ fn wake(delay: Duration, interval: Duration) -> Wake {
     } else {
         Wake::DueRow
     }
+}
+
+fn asked(after: Option<Duration>) -> Duration {
+    after.unwrap_or_default().min(LONGEST_RETRY_AFTER)
 }
 
 #[cfg(test)]
@@ -342,6 +374,33 @@ mod tests {
             let decision = policy.decide(&class, Doubt::Stands, trials);
             let same_id_or_a_person = matches!(decision, Decision::Retry { .. } | Decision::Unknown);
             prop_assert!(same_id_or_a_person, "{:?}", decision);
+        }
+
+        #[test]
+        fn behind_a_closed_gate_a_failure_of_the_account_spends_no_trial_and_waits_for_the_gate(
+            class in any_class(), trials in 0_u32..40, doubt in prop_oneof![Just(Doubt::None), Just(Doubt::Stands)]
+        ) {
+            let closed = RetryPolicy { gate: Gate::Closed, ..policy() };
+            let decision = closed.decide(&class, doubt, trials);
+            match class {
+                RetryClass::Retry { .. } | RetryClass::Halt { .. } => {
+                    let Decision::Retry { delay, trials: spent, wake } = decision else {
+                        return Err(TestCaseError::fail(format!("{decision:?}")));
+                    };
+                    prop_assert_eq!((spent, wake), (trials, Wake::DueRow));
+                    if let RetryClass::Retry { seen, after } = class {
+                        let asked = after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+                        prop_assert!(delay >= asked && (seen == Seen::No || delay >= closed.quiet_time));
+                        prop_assert!(delay <= asked.max(closed.quiet_time), "no interval is waited for");
+                    } else {
+                        prop_assert_eq!(delay, BEHIND_A_GATE);
+                    }
+                }
+                // What the answer says about the receipt itself does not depend on the gate.
+                RetryClass::Rekey | RetryClass::Permanent | RetryClass::Unknown => {
+                    prop_assert_eq!(decision, policy().decide(&class, doubt, trials));
+                }
+            }
         }
 
         #[test]

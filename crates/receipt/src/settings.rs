@@ -9,7 +9,7 @@ use crate::class::Refusal;
 use crate::content::{PaymentMethod, PaymentObject, TaxSystem, Vat};
 use crate::id::{AccountName, StoreCode, VendorName};
 use crate::non_fatal::{ErrorCode, reclassed};
-use crate::policy::RetryPolicy;
+use crate::policy::{Gate, RetryPolicy};
 use crate::webhook::WebhookSettings;
 
 /// One `[stores.<code>]` section.
@@ -82,6 +82,7 @@ impl StoreSettings {
             resume_after: self.resume_after,
             retry_endlessly: self.retry_endlessly,
             quiet_time,
+            gate: Gate::Open,
         }
     }
 

@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 use ledger::{Claimed, Evidence, LedgerError, Outcome, Recorded, until_taken};
 use queue::Pointer;
+use receipt::policy::Gate;
 use receipt::{Refusal, RetryClass, RetryPolicy, Text};
 use tracing::Instrument;
 use vendors::{Call, Exchange, Rendering, Reply, Vendor};
@@ -23,7 +24,7 @@ use crate::sender::Context;
 use crate::slots::Slot;
 
 /// Makes the attempt that `claimed` stands for. `claimed_at` was taken before the claim was asked for.
-pub(crate) async fn attempt(context: Arc<Context>, claimed: Box<Claimed>, slot: Option<Slot>, claimed_at: Instant) {
+pub(crate) async fn attempt(context: Arc<Context>, claimed: Box<Claimed>, mut slot: Slot, claimed_at: Instant) {
     let span = tracing::info_span!(
         "send",
         transaction.id = %claimed.subject.transaction_id,
@@ -32,17 +33,17 @@ pub(crate) async fn attempt(context: Arc<Context>, claimed: Box<Claimed>, slot: 
     );
     // A panic is this receipt's failure only: its lease ends, it is tried again, and after the third time in a row a
     // person is asked.
-    let attempt = AssertUnwindSafe(run(&context, *claimed, claimed_at)).catch_unwind();
+    let attempt = AssertUnwindSafe(run(&context, *claimed, claimed_at, &mut slot)).catch_unwind();
     if attempt.instrument(span.clone()).await.is_err() {
         span.in_scope(|| tracing::error!("the attempt panicked; its claim ends with its lease"));
     }
     drop(slot);
 }
 
-async fn run(context: &Arc<Context>, claimed: Claimed, claimed_at: Instant) {
+async fn run(context: &Arc<Context>, claimed: Claimed, claimed_at: Instant, slot: &mut Slot) {
     let Some(vendor) = context.registry.get(&claimed.account) else {
         let reply = not_called(account_missing(&claimed));
-        return record(context, None, claimed, reply, None).await;
+        return record(context, None, claimed, reply, None, Gate::Open).await;
     };
     let vendor = vendor.as_ref();
     let past = match until_taken(&context.abort, "a claim's past", || context.ledger.past(&claimed)).await {
@@ -52,7 +53,7 @@ async fn run(context: &Arc<Context>, claimed: Claimed, claimed_at: Instant) {
         Err(error) => {
             tracing::error!(error = %service::error::chain(&error), "what the claim follows cannot be read");
             let reply = not_called(unreadable(&claimed));
-            return record(context, Some(vendor), claimed, reply, None).await;
+            return record(context, Some(vendor), claimed, reply, None, Gate::Open).await;
         }
     };
     let horizon = past
@@ -60,7 +61,7 @@ async fn run(context: &Arc<Context>, claimed: Claimed, claimed_at: Instant) {
         .map(|doubt| Instant::now() + doubt.left(vendor.idempotency_horizon(None)));
     if horizon.is_some_and(|horizon| horizon <= Instant::now() + vendor.longest_call()) {
         let reply = not_called(forgotten(None));
-        return record(context, Some(vendor), claimed, reply, horizon).await;
+        return record(context, Some(vendor), claimed, reply, horizon, Gate::Open).await;
     }
     let (claimed, claimed_at) = match (&past.predecessor, vendor.follower()) {
         (Some(predecessor), Some(follower)) => {
@@ -77,7 +78,7 @@ async fn run(context: &Arc<Context>, claimed: Claimed, claimed_at: Instant) {
         Ok(Some(wire_body)) => wire_body,
         // The database is away and we are stopping: nothing was sent, and the lease says when it may be.
         Ok(None) => return,
-        Err(refusal) => return record(context, Some(vendor), claimed, not_called(refusal), horizon).await,
+        Err(refusal) => return record(context, Some(vendor), claimed, not_called(refusal), horizon, Gate::Open).await,
     };
     if is_too_late(context, vendor, claimed_at) {
         return give_back(context, &claimed).await;
@@ -87,8 +88,11 @@ async fn run(context: &Arc<Context>, claimed: Claimed, claimed_at: Instant) {
         external_id: &claimed.external_id,
         wire_body: &wire_body,
     };
+    slot.begin();
+    let began = Instant::now();
     let reply = vendor.register(&call).await;
-    record(context, Some(vendor), claimed, reply, horizon).await;
+    let gate = context.gates.note(&claimed, &reply.outcome, slot, began).await;
+    record(context, Some(vendor), claimed, reply, horizon, gate).await;
 }
 
 /// Whether a call that begins now could outlive the lease, or we are stopping.
@@ -142,15 +146,17 @@ async fn record(
     claimed: Claimed,
     reply: Reply<vendors::Registered>,
     horizon: Option<Instant>,
+    gate: Gate,
 ) {
     let store = context.directory.stores.get(&claimed.subject.store);
-    let policy = store.map_or_else(
+    let mut policy = store.map_or_else(
         || RetryPolicy {
             quiet_time: context.config.quiet_time,
             ..RetryPolicy::default()
         },
         |store| store.retry_policy(context.config.quiet_time),
     );
+    policy.gate = gate;
     let Reply { exchange, outcome } = reply;
     // The store may take a refusal for less final than the vendor's table does.
     let outcome = outcome.map_err(|refusal| match store {
@@ -192,7 +198,7 @@ pub(crate) async fn finish(
         transaction: claimed.subject.transaction_id,
         fence: claimed.attempt,
     };
-    let vendor = claimed.vendor.clone();
+    let (vendor, account) = (claimed.vendor.clone(), claimed.account.clone());
     let evidence = Evidence {
         request: exchange.request,
         http_status: exchange.http_status,
@@ -211,7 +217,7 @@ pub(crate) async fn finish(
             if let Some(wait) = pointer
                 && context.config.delays == crate::Delays::Broker
             {
-                context.pointers.send(&vendor, due, Some(wait));
+                context.pointers.send_for(&vendor, &account, due, Some(wait));
             }
         }
         Ok(Recorded::Fenced) => {

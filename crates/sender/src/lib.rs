@@ -1,12 +1,15 @@
 #![doc = include_str!("../README.md")]
 
 mod attempt;
+mod breaker;
 mod bury;
 mod config;
 mod decide;
+mod gate;
 mod intake;
 mod pointer;
 mod predecessor;
+mod probe;
 mod sender;
 mod slots;
 mod sweep;

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod account;
 pub(crate) mod actor;
 pub(crate) mod cancel;
 pub(crate) mod check_config;
