@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub(crate) calls: CallTimeouts,
     pub(crate) sender: sender::Config,
     pub(crate) poller: poller::Config,
+    pub(crate) webhooks: webhooks::Config,
     #[serde(default)]
     pub(crate) accounts: BTreeMap<AccountName, AccountSettings>,
     #[serde(default)]
@@ -30,10 +31,11 @@ pub(crate) struct Config {
 }
 
 /// The commented defaults of all sections, in the order in which they are printed.
-pub(crate) const DEFAULTS: [&str; 4] = [
+pub(crate) const DEFAULTS: [&str; 5] = [
     service::DEFAULTS,
     sender::Config::DEFAULTS,
     poller::Config::DEFAULTS,
+    webhooks::Config::DEFAULTS,
     include_str!("defaults.toml"),
 ];
 
@@ -71,6 +73,7 @@ impl Config {
             .map_or(std::time::Duration::ZERO, |registry| registry.longest_call());
         faults.extend(self.sender.faults(longest_call));
         faults.extend(self.poller.faults());
+        faults.extend(self.webhooks.faults(&self.stores));
         faults
     }
 

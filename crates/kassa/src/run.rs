@@ -15,6 +15,7 @@ use service::supervise::Supervisor;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vendors::Registry;
+use webhooks::Dispatcher;
 
 use crate::accounts;
 use crate::cli::Role;
@@ -45,15 +46,20 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
     let pointers = Pointers::start(broker.publisher(), pointers_stop.clone());
     let registry = Arc::new(Registry::build(&config.accounts, config.calls)?);
 
+    let webhooks_client = webhooks::Client::build(&config.webhooks)?;
+
     let health = Health::default();
     let (database, broker_check) = (health.check("database"), health.check("broker"));
     // Before anything is claimed: an address that is taken ends the process, and claims would wait for their leases.
     let listening = service::health::serve(config.health.listen, health.clone(), stop.clone()).await?;
     tracing::info!(address = %listening.address(), "ready to answer /healthz and /readyz");
+    let webhooks_check = webhooks_check(&config, roles, &health);
     let mut supervisor = Supervisor::new(health, stop.clone());
     watch_database(&mut supervisor, &ledger, database, &stop);
     watch_broker(&mut supervisor, &broker, broker_check, &stop);
     accounts::bind(&config, &ledger, &stop).await?;
+    // In every role, before anything makes an event.
+    webhooks::bind(&config.stores, &ledger, &stop).await?;
     let parts = Parts {
         ledger: &ledger,
         broker: &broker,
@@ -64,7 +70,19 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
     let sender = wants(roles, Role::Sender).then(|| parts.sender(&config, &mut supervisor));
     let poller = wants(roles, Role::Poller).then(|| parts.poller(&config, &mut supervisor));
 
-    let left = stopped(&config, supervisor, sender, poller, &stop).await;
+    let dispatcher = wants(roles, Role::Poller).then(|| {
+        let dispatcher = Dispatcher::new(
+            config.webhooks.clone(),
+            &config.stores,
+            ledger.clone(),
+            webhooks_client,
+            stop.clone(),
+        );
+        spawn_dispatcher(&mut supervisor, &dispatcher, webhooks_check);
+        dispatcher
+    });
+
+    let left = stopped(&config, supervisor, sender, poller, dispatcher, &stop).await;
     pointers_stop.cancel();
     pointers.drained().await;
     broker_stop.cancel();
@@ -81,6 +99,7 @@ async fn stopped(
     supervisor: Supervisor,
     sender: Option<Sender>,
     poller: Option<Poller>,
+    dispatcher: Option<Dispatcher>,
     stop: &CancellationToken,
 ) -> usize {
     stop.cancelled().await;
@@ -92,6 +111,7 @@ async fn stopped(
         // From here on nobody waits for a lost database any more.
         sender.iter().for_each(Sender::abort);
         poller.iter().for_each(Poller::abort);
+        dispatcher.iter().for_each(Dispatcher::abort);
         std::future::pending::<()>().await;
     };
     tokio::select! {
@@ -108,6 +128,9 @@ async fn stopped(
     }
     if let Some(poller) = poller {
         left += poller.drained(deadline).await;
+    }
+    if let Some(dispatcher) = dispatcher {
+        left += dispatcher.drained(deadline).await;
     }
     left
 }
@@ -200,6 +223,32 @@ fn spawn_poller(supervisor: &mut Supervisor, poller: &Poller) {
     supervisor.spawn("drain", move || {
         let poller = draining.clone();
         async move { poller.drain_dead().await }
+    });
+}
+
+/// A line of `/readyz`, for a process that delivers to webhooks.
+fn webhooks_check(config: &Config, roles: &[Role], health: &Health) -> Option<Check> {
+    let any = config.stores.values().any(|store| store.webhook.is_some());
+    (any && wants(roles, Role::Poller)).then(|| health.check("webhooks"))
+}
+
+fn spawn_dispatcher(supervisor: &mut Supervisor, dispatcher: &Dispatcher, check: Option<Check>) {
+    // Without a webhook there is nothing to look for.
+    let Some(check) = check.map(Arc::new) else { return };
+    let dispatching = dispatcher.clone();
+    supervisor.spawn("webhooks", move || {
+        let dispatcher = dispatching.clone();
+        async move { dispatcher.dispatch().await }
+    });
+    let forgetting = dispatcher.clone();
+    supervisor.spawn("forget deliveries", move || {
+        let dispatcher = forgetting.clone();
+        async move { dispatcher.forget().await }
+    });
+    let watching = dispatcher.clone();
+    supervisor.spawn("watch the webhooks", move || {
+        let (dispatcher, check) = (watching.clone(), Arc::clone(&check));
+        async move { dispatcher.watch(&check).await }
     });
 }
 

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ledger::{AttemptRow, TransactionDetails};
+use ledger::{AttemptRow, DeliveryRow, TransactionDetails};
+use serde::Serialize;
 
-use super::list;
+use super::{list, webhook};
 use crate::cli::{Output, ShowArgs};
 use crate::exit::{self, Failure};
 use crate::output;
@@ -31,6 +32,7 @@ pub(crate) async fn run(file: Option<PathBuf>, args: &ShowArgs) -> anyhow::Resul
         }
     };
     let details = ledger.details(only).await.map_err(|error| exit::ledger(&error))?;
+    let webhooks = webhook::of_transaction(&ledger, details.transaction.id).await?;
     if args.output != Output::Json {
         print_head(&details)?;
     }
@@ -48,9 +50,23 @@ pub(crate) async fn run(file: Option<PathBuf>, args: &ShowArgs) -> anyhow::Resul
         args.output,
         &headings,
         details.attempts.iter().map(attempt).collect(),
-        &details,
+        &Shown {
+            details: &details,
+            webhooks: &webhooks,
+        },
     )?;
+    if args.output != Output::Json && !webhooks.is_empty() {
+        webhook::print_deliveries(args.output, &webhooks)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What `--output json` prints.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    details: &'a TransactionDetails,
+    webhooks: &'a [DeliveryRow],
 }
 
 fn print_head(details: &TransactionDetails) -> anyhow::Result<()> {
