@@ -1,11 +1,16 @@
 //! Cross-process tests: real executables, a real Postgres, a real `RabbitMQ`, and the simulated vendor's books.
 
 mod callbacks;
+mod events;
 mod layers;
 mod main_job;
 mod migrations;
 mod outages;
+#[path = "../../crates/webhooks/tests/it/receiver.rs"]
+#[expect(dead_code, reason = "the tests of webhooks use more of it")]
+mod receiver;
 mod restarts;
 mod strangers;
+mod webhooks;
 mod wide;
 mod world;

@@ -30,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) gates: GateSettings,
     #[serde(default)]
     pub(crate) limits: BTreeMap<AccountName, Limits>,
+    pub(crate) webhooks: webhooks::Config,
     #[serde(default)]
     pub(crate) accounts: BTreeMap<AccountName, AccountSettings>,
     #[serde(default)]
@@ -37,11 +38,12 @@ pub(crate) struct Config {
 }
 
 /// The commented defaults of all sections, in the order in which they are printed.
-pub(crate) const DEFAULTS: [&str; 5] = [
+pub(crate) const DEFAULTS: [&str; 6] = [
     service::DEFAULTS,
     sender::Config::DEFAULTS,
     poller::Config::DEFAULTS,
     GateSettings::DEFAULTS,
+    webhooks::Config::DEFAULTS,
     include_str!("defaults.toml"),
 ];
 
@@ -103,6 +105,7 @@ impl Config {
                 faults.push(format!("limits.{account}: there is no account {account}"));
             }
         }
+        faults.extend(self.webhooks.faults(&self.stores));
         faults
     }
 

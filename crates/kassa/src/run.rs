@@ -15,6 +15,7 @@ use service::supervise::Supervisor;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vendors::Registry;
+use webhooks::Dispatcher;
 
 use crate::accounts;
 use crate::cli::Role;
@@ -46,6 +47,8 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
     let pointers = Pointers::start(broker.publisher(), pointers_stop.clone());
     let registry = Arc::new(Registry::build(&config.accounts, config.calls)?);
 
+    let webhooks_client = webhooks::Client::build(&config.webhooks)?;
+
     let health = Health::default();
     let database = health.check("database");
     // What comes over HTTP waits for no broker, so a process that has nothing else is ready without one.
@@ -58,12 +61,15 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
         true => Some(http::bind(&config.http, &ledger, &config.directory(), &registry).await?),
         false => None,
     };
+    let webhooks_check = webhooks_check(&config, roles, &health);
     let mut supervisor = Supervisor::new(health, stop.clone());
     watch_database(&mut supervisor, &ledger, database, &stop);
     if let Some(check) = broker_check {
         watch_broker(&mut supervisor, &broker, check, &stop);
     }
     accounts::bind(&config, &ledger, &stop).await?;
+    // In every role, before anything makes an event.
+    webhooks::bind(&config.stores, &ledger, &stop).await?;
     let parts = Parts {
         ledger: &ledger,
         broker: &broker,
@@ -77,7 +83,19 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
         http::spawn(&mut supervisor, server, &stop);
     }
 
-    let left = stopped(&config, supervisor, sender, poller, &stop).await;
+    let dispatcher = wants(roles, Role::Poller).then(|| {
+        let dispatcher = Dispatcher::new(
+            config.webhooks.clone(),
+            &config.stores,
+            ledger.clone(),
+            webhooks_client,
+            stop.clone(),
+        );
+        spawn_dispatcher(&mut supervisor, &dispatcher, webhooks_check);
+        dispatcher
+    });
+
+    let left = stopped(&config, supervisor, sender, poller, dispatcher, &stop).await;
     pointers_stop.cancel();
     pointers.drained().await;
     broker_stop.cancel();
@@ -94,6 +112,7 @@ async fn stopped(
     supervisor: Supervisor,
     sender: Option<Sender>,
     poller: Option<Poller>,
+    dispatcher: Option<Dispatcher>,
     stop: &CancellationToken,
 ) -> usize {
     stop.cancelled().await;
@@ -105,6 +124,7 @@ async fn stopped(
         // From here on nobody waits for a lost database any more.
         sender.iter().for_each(Sender::abort);
         poller.iter().for_each(Poller::abort);
+        dispatcher.iter().for_each(Dispatcher::abort);
         std::future::pending::<()>().await;
     };
     tokio::select! {
@@ -121,6 +141,9 @@ async fn stopped(
     }
     if let Some(poller) = poller {
         left += poller.drained(deadline).await;
+    }
+    if let Some(dispatcher) = dispatcher {
+        left += dispatcher.drained(deadline).await;
     }
     left
 }
@@ -231,6 +254,32 @@ fn spawn_poller(supervisor: &mut Supervisor, poller: &Poller) {
     supervisor.spawn("drain", move || {
         let poller = draining.clone();
         async move { poller.drain_dead().await }
+    });
+}
+
+/// A line of `/readyz`, for a process that delivers to webhooks.
+fn webhooks_check(config: &Config, roles: &[Role], health: &Health) -> Option<Check> {
+    let any = config.stores.values().any(|store| store.webhook.is_some());
+    (any && wants(roles, Role::Poller)).then(|| health.check("webhooks"))
+}
+
+fn spawn_dispatcher(supervisor: &mut Supervisor, dispatcher: &Dispatcher, check: Option<Check>) {
+    // Without a webhook there is nothing to look for.
+    let Some(check) = check.map(Arc::new) else { return };
+    let dispatching = dispatcher.clone();
+    supervisor.spawn("webhooks", move || {
+        let dispatcher = dispatching.clone();
+        async move { dispatcher.dispatch().await }
+    });
+    let forgetting = dispatcher.clone();
+    supervisor.spawn("forget deliveries", move || {
+        let dispatcher = forgetting.clone();
+        async move { dispatcher.forget().await }
+    });
+    let watching = dispatcher.clone();
+    supervisor.spawn("watch the webhooks", move || {
+        let (dispatcher, check) = (watching.clone(), Arc::clone(&check));
+        async move { dispatcher.watch(&check).await }
     });
 }
 

@@ -176,7 +176,10 @@ mod tests {
             together += 1;
         }
         let more = began.elapsed().as_millis() / 10;
-        assert!(together >= 10 && u128::try_from(together).is_ok_and(|together| together <= 11 + more), "{together}");
+        assert!(
+            together >= 10 && u128::try_from(together).is_ok_and(|together| together <= 11 + more),
+            "{together}"
+        );
     }
 
     #[test]

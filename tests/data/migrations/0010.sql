@@ -3,10 +3,14 @@ INSERT INTO webhook_endpoints (store, active, event_types, url_hash, stopped_at,
 VALUES
     ('main', true, NULL, sha256('https://shop.example/kassa'), NULL, now(), 2),
     ('second', false, '{receipt.done}', sha256('https://second.example/kassa'), now(), NULL, 0);
-INSERT INTO webhook_deliveries (event_id, store, state, attempts, due_at, http_status, error, tried_at, delivered_at)
-SELECT id, 'main', 'delivered', 1, NULL, 200, NULL, now(), now() FROM events WHERE type = 'receipt.waiting'
-UNION ALL
-SELECT id, 'main', 'exhausted', 10, NULL, NULL, 'timeout', now(), NULL FROM events WHERE type = 'receipt.failed';
+INSERT INTO webhook_deliveries (event_id, store, state, attempts, due_at, http_status, tried_at, delivered_at)
+SELECT id, 'main', 'delivered', 1, NULL::timestamptz, 200, now(), now()
+FROM events
+WHERE type = 'receipt.waiting';
+INSERT INTO webhook_deliveries (event_id, store, state, attempts, due_at, error, tried_at)
+SELECT id, 'main', 'exhausted', 10, NULL::timestamptz, 'timeout', now()
+FROM events
+WHERE type = 'receipt.failed';
 INSERT INTO events (id, type, store, transaction_id, body)
 SELECT gen_random_uuid(), 'receipt.done', 'main', id, jsonb_build_object('state', 'done')
 FROM transactions

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ledger::{ActionRow, AttemptRow, RegistrationRow, TransactionDetails};
+use ledger::{ActionRow, AttemptRow, DeliveryRow, RegistrationRow, TransactionDetails};
+use serde::Serialize;
 
-use super::list;
+use super::{list, webhook};
 use crate::cli::{Output, ShowArgs};
 use crate::exit::{self, Failure};
 use crate::output;
@@ -31,6 +32,7 @@ pub(crate) async fn run(file: Option<PathBuf>, args: &ShowArgs) -> anyhow::Resul
         }
     };
     let details = ledger.details(only).await.map_err(|error| exit::ledger(&error))?;
+    let webhooks = webhook::of_transaction(&ledger, details.transaction.id).await?;
     if args.output != Output::Json {
         print_head(&details)?;
     }
@@ -48,12 +50,18 @@ pub(crate) async fn run(file: Option<PathBuf>, args: &ShowArgs) -> anyhow::Resul
         args.output,
         &headings,
         details.attempts.iter().map(attempt).collect(),
-        &details,
+        &Shown {
+            details: &details,
+            webhooks: &webhooks,
+        },
     )?;
     if args.output != Output::Json && !details.actions.is_empty() {
         let actions: Vec<Vec<String>> = details.actions.iter().map(action).collect();
         let headings = ["WHEN", "WHO", "WHAT", "FROM", "TO", "WHY"];
         output::print(args.output, &headings, actions, &details.actions)?;
+    }
+    if args.output != Output::Json && !webhooks.is_empty() {
+        webhook::print_deliveries(args.output, &webhooks)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -68,6 +76,14 @@ fn action(row: &ActionRow) -> Vec<String> {
         word(&row.state_after),
         word(&row.reason),
     ]
+}
+
+/// What `--output json` prints.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    details: &'a TransactionDetails,
+    webhooks: &'a [DeliveryRow],
 }
 
 fn print_head(details: &TransactionDetails) -> anyhow::Result<()> {
