@@ -34,6 +34,8 @@ enum Command {
     List(ListArgs),
     /// Show one transaction with its history.
     Show(ShowArgs),
+    /// Compare and repair exchanges and queues at the broker.
+    Topology(commands::topology::TopologyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -133,6 +135,7 @@ pub(crate) async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Refund(args) => commands::submit::run(config, receipt::Operation::Refund, &args).await,
         Command::List(args) => commands::list::run(config, args).await,
         Command::Show(args) => commands::show::run(config, &args).await,
+        Command::Topology(args) => commands::topology::run(config, args).await,
     }
 }
 

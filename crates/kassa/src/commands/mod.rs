@@ -5,6 +5,7 @@ pub(crate) mod list;
 pub(crate) mod migrate;
 pub(crate) mod show;
 pub(crate) mod submit;
+pub(crate) mod topology;
 
 use std::path::PathBuf;
 
