@@ -6,6 +6,7 @@ mod layers;
 mod main_job;
 mod migrations;
 mod outages;
+mod own;
 #[path = "../../crates/webhooks/tests/it/receiver.rs"]
 #[expect(dead_code, reason = "the tests of webhooks use more of it")]
 mod receiver;

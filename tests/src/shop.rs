@@ -79,9 +79,9 @@ pub async fn delete_topology(prefix: &str) -> anyhow::Result<()> {
 
     let connection = Connection::connect(&urls::amqp_url()?, ConnectionProperties::default()).await?;
     let seconds = ["1", "2", "5"];
-    let queues = ["intake", "dead", "send.atol", "retry.atol"].map(ToOwned::to_owned);
+    let queues = ["topology", "intake", "dead", "send.atol", "retry.atol"].map(ToOwned::to_owned);
     let delays = seconds.map(|seconds| format!("delay.{seconds}s"));
-    let exchanges = ["requests", "send", "retry", "events", "dead"].map(ToOwned::to_owned);
+    let exchanges = ["topology", "requests", "send", "retry", "events", "dead"].map(ToOwned::to_owned);
     let channel = connection.create_channel().await?;
     for queue in queues.iter().chain(&delays) {
         channel

@@ -48,6 +48,8 @@ enum Command {
         #[command(subcommand)]
         command: WebhookCommand,
     },
+    /// Compare and repair exchanges and queues at the broker.
+    Topology(commands::topology::TopologyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -238,6 +240,7 @@ pub(crate) async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Cancel(args) => commands::cancel::run(config, &args).await,
         Command::Account(command) => commands::account::run(config, command).await,
         Command::Webhook { command } => commands::webhook::run(config, command).await,
+        Command::Topology(args) => commands::topology::run(config, args).await,
     }
 }
 

@@ -66,6 +66,7 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
     watch_database(&mut supervisor, &ledger, database, &stop);
     if let Some(check) = broker_check {
         watch_broker(&mut supervisor, &broker, check, &stop);
+        send_canaries(&mut supervisor, &broker, &stop);
     }
     accounts::bind(&config, &ledger, &stop).await?;
     // In every role, before anything makes an event.
@@ -310,19 +311,40 @@ fn watch_broker(supervisor: &mut Supervisor, broker: &Broker, check: Check, stop
     supervisor.spawn("watch the broker", move || {
         let (broker, check, stop) = (broker.clone(), Arc::clone(&check), stop.clone());
         async move {
-            let mut status = broker.status();
+            let (mut status, mut problems) = (broker.status(), broker.problems());
             loop {
+                let sick: Vec<String> = problems.borrow_and_update().iter().map(ToString::to_string).collect();
                 match &*status.borrow_and_update() {
+                    // The process stays ready: the table wakes what a sick queue does not.
+                    Status::Connected if !sick.is_empty() => check.warn(sick.join("; ")),
                     Status::Connected => check.ok(),
                     Status::Blocked { reason, .. } => check.warn(format!("the broker takes nothing: {reason}")),
                     Status::Reconnecting { error, .. } => check.fail(format!("not connected: {error}")),
                     Status::Stopped => check.fail("stopped"),
                 }
-                match stop.run_until_cancelled(status.changed()).await {
+                let changed = async {
+                    tokio::select! {
+                        changed = status.changed() => changed,
+                        changed = problems.changed() => changed,
+                    }
+                };
+                match stop.run_until_cancelled(changed).await {
                     Some(Ok(())) => {}
                     Some(Err(_)) | None => return Ok(()),
                 }
             }
+        }
+    });
+}
+
+/// Finds queues that are there and take nothing.
+fn send_canaries(supervisor: &mut Supervisor, broker: &Broker, stop: &CancellationToken) {
+    let (broker, stop) = (broker.clone(), stop.clone());
+    supervisor.spawn("send canaries", move || {
+        let (broker, stop) = (broker.clone(), stop.clone());
+        async move {
+            broker.send_canaries(stop).await;
+            Ok(())
         }
     });
 }

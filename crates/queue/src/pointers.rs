@@ -122,6 +122,9 @@ async fn run(mut queue: mpsc::Receiver<Message>, publisher: Publisher, lost: Arc
 }
 
 async fn publish(publisher: &Publisher, batch: &mut Vec<Message>, lost: &Lost) {
+    let all = batch.len();
+    batch.retain(|pointer| !publisher.would_wait(pointer));
+    lost.add((all - batch.len()) as u64);
     let outcomes = publisher.publish(std::mem::take(batch)).await;
     let failed = outcomes.iter().filter(|outcome| outcome.is_err()).count();
     lost.add(failed as u64);

@@ -10,6 +10,7 @@ pub(crate) mod migrate;
 pub(crate) mod resolve;
 pub(crate) mod show;
 pub(crate) mod submit;
+pub(crate) mod topology;
 pub(crate) mod webhook;
 
 use std::path::PathBuf;
