@@ -21,7 +21,14 @@ impl Database {
     /// # Errors
     /// When the server cannot be reached or forbids it.
     pub async fn create(purpose: &str) -> anyhow::Result<Self> {
-        let server = urls::database_url()?;
+        Self::create_at(urls::database_url()?, purpose).await
+    }
+
+    /// The same on another server.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or forbids it.
+    pub async fn create_at(server: String, purpose: &str) -> anyhow::Result<Self> {
         let name = format!("kassa_{purpose}_{}", Uuid::new_v4().simple());
         let mut connection = PgConnection::connect(&server)
             .await
@@ -29,7 +36,7 @@ impl Database {
         connection
             .execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
             .await?;
-        let (base, _) = server.rsplit_once('/').context("DATABASE_URL names no database")?;
+        let (base, _) = server.rsplit_once('/').context("the URL names no database")?;
         Ok(Self {
             url: format!("{base}/{name}"),
             name,

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::database::Database;
 use crate::process::Process;
 use crate::shop::Shop;
+use crate::urls::Servers;
 use crate::vendor::client;
 use crate::{urls, wait};
 
@@ -32,6 +33,10 @@ pub struct Pace {
     pub poll_intervals: &'static str,
     /// Lines that go into the section `[sender]` as they are.
     pub sender: &'static str,
+    /// Lines that go into the section `[broker]` as they are.
+    pub broker: &'static str,
+    /// Lines that go into the section of every store as they are.
+    pub stores: &'static str,
     /// Whether requests ask the vendor to call back, at [`Fleet::public`].
     pub callbacks: bool,
 }
@@ -46,6 +51,8 @@ impl Default for Pace {
             grace: "1s",
             poll_intervals: r#"["1s"]"#,
             sender: "",
+            broker: "",
+            stores: "",
             callbacks: false,
         }
     }
@@ -63,6 +70,7 @@ pub struct Fleet {
     pub public: SocketAddr,
     config: PathBuf,
     program: PathBuf,
+    servers: Servers,
     /// Keeps the public port for this fleet: bound, not listening.
     _reserved: TcpSocket,
 }
@@ -96,14 +104,28 @@ impl Fleet {
     /// # Errors
     /// When a server cannot be reached.
     pub async fn create_with(purpose: &str, atol_url: &str, pace: &Pace, routes: &Routes) -> anyhow::Result<Self> {
+        Self::create_on(Servers::given()?, purpose, atol_url, pace, routes).await
+    }
+
+    /// The same on other servers than the test command's.
+    ///
+    /// # Errors
+    /// When a server cannot be reached.
+    pub async fn create_on(
+        servers: Servers,
+        purpose: &str,
+        atol_url: &str,
+        pace: &Pace,
+        routes: &Routes,
+    ) -> anyhow::Result<Self> {
         let id = Uuid::new_v4().simple().to_string();
         let folder = std::env::temp_dir().join(format!("kassa-{purpose}-{id}"));
         std::fs::create_dir_all(&folder)?;
-        let database = Database::create(purpose).await?;
+        let database = Database::create_at(servers.database_url.clone(), purpose).await?;
         let prefix = format!("{purpose}-{}", &id[..12]);
         let config = folder.join("kassa.toml");
         let database_url = via(&database.url, routes.database.as_deref());
-        let broker_url = via(&urls::amqp_url()?, routes.broker.as_deref());
+        let broker_url = via(&servers.amqp_url, routes.broker.as_deref());
         let (reserved, public) = reserve_port()?;
         let settings = settings(&database_url, &broker_url, &prefix, atol_url, pace, public);
         std::fs::write(&config, settings)?;
@@ -115,6 +137,7 @@ impl Fleet {
             public,
             config,
             program,
+            servers,
             _reserved: reserved,
         };
         fleet.command(&["migrate"]).await?;
@@ -242,7 +265,7 @@ impl Fleet {
     /// # Errors
     /// When the broker does not take the connection.
     pub async fn shop(&self) -> anyhow::Result<Shop> {
-        Shop::connect(&self.prefix).await
+        Shop::connect_at(&self.servers.amqp_url, &self.prefix).await
     }
 
     /// Drops the database, deletes the queues and the folder.
@@ -250,7 +273,7 @@ impl Fleet {
     /// # Errors
     /// When a server cannot be reached.
     pub async fn remove(self) -> anyhow::Result<()> {
-        crate::shop::delete_topology(&self.prefix).await?;
+        crate::shop::delete_topology_at(&self.servers.amqp_url, &self.prefix).await?;
         self.database.remove().await?;
         std::fs::remove_dir_all(&self.folder)?;
         Ok(())
@@ -269,7 +292,8 @@ pub async fn probe(process: &Process, path: &str) -> anyhow::Result<Option<u16>>
     Ok(answer.ok().map(|answer| answer.status().as_u16()))
 }
 
-fn via(url: &str, address: Option<&str>) -> String {
+/// The same URL at another `host:port`, if there is one.
+pub(crate) fn via(url: &str, address: Option<&str>) -> String {
     let Some(address) = address else { return url.to_owned() };
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -306,6 +330,8 @@ fn settings(database: &str, broker: &str, prefix: &str, atol: &str, pace: &Pace,
         grace,
         poll_intervals,
         sender,
+        broker: broker_lines,
+        stores,
         callbacks,
     } = pace;
     let public_url = if *callbacks {
@@ -324,6 +350,7 @@ payment_address = "https://shop.example"
 company_email = "kassa@shop.example"
 retry_intervals = {retry_intervals}
 poll_intervals = {poll_intervals}
+{stores}
 callback_secrets = ["{}"]
 "#,
             callback_secret(code)
@@ -348,6 +375,7 @@ url = "{database}"
 [broker]
 url = "{broker}"
 prefix = "{prefix}"
+{broker_lines}
 
 [calls]
 connect = "1s"

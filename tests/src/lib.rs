@@ -4,6 +4,7 @@
     reason = "a harness starts processes and reads the environment of the test command"
 )]
 
+pub mod chaos;
 pub mod database;
 pub mod fleet;
 pub mod listener;

@@ -1,6 +1,7 @@
 //! A TCP proxy that a test can freeze: connections stay open and no byte passes.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -22,6 +23,13 @@ pub enum Flow {
     },
     /// Those of the server are kept back; the client's pass.
     HoldAnswers,
+    /// All of them, late and few at a time.
+    Slow {
+        /// How long each piece is on its way.
+        delay_ms: u64,
+        /// How many get through.
+        bytes_per_second: u32,
+    },
     /// None: connections are cut, and new ones are closed as soon as they are made.
     Down,
 }
@@ -29,7 +37,7 @@ pub enum Flow {
 impl Flow {
     fn holds(self, direction: Direction, connection: u64) -> bool {
         match self {
-            Self::Open | Self::Down => false,
+            Self::Open | Self::Slow { .. } | Self::Down => false,
             Self::HoldRequests => direction == Direction::Requests,
             Self::HoldPresent { below } => direction == Direction::Requests && connection < below,
             Self::HoldAnswers => direction == Direction::Answers,
@@ -160,6 +168,32 @@ async fn pass(
     );
 }
 
+/// Writes as slowly as the flow says at each moment.
+async fn write(to: &mut OwnedWriteHalf, mut bytes: &[u8], flow: &watch::Receiver<Flow>) -> std::io::Result<()> {
+    const PIECES_PER_SECOND: u32 = 10;
+    let slowness = || match *flow.borrow() {
+        Flow::Slow {
+            delay_ms,
+            bytes_per_second,
+        } => Some((Duration::from_millis(delay_ms), bytes_per_second / PIECES_PER_SECOND)),
+        Flow::Open | Flow::HoldRequests | Flow::HoldPresent { .. } | Flow::HoldAnswers | Flow::Down => None,
+    };
+    if let Some((delay, _)) = slowness() {
+        tokio::time::sleep(delay).await;
+    }
+    while let Some((_, piece)) = slowness() {
+        let piece = usize::try_from(piece).unwrap_or(usize::MAX).clamp(1, bytes.len());
+        let (now, later) = bytes.split_at(piece);
+        to.write_all(now).await?;
+        bytes = later;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(1) / PIECES_PER_SECOND).await;
+    }
+    to.write_all(bytes).await
+}
+
 /// One direction to its end. Says whether anything was kept back on the way.
 async fn pump(
     mut from: OwnedReadHalf,
@@ -179,7 +213,7 @@ async fn pump(
             held.send_modify(|count| *count += 1);
         }
         let passes = flow.wait_for(|flow| !is_held(*flow)).await.is_ok();
-        if !passes || to.write_all(&buffer[..count]).await.is_err() {
+        if !passes || write(&mut to, &buffer[..count], &flow).await.is_err() {
             break;
         }
     }

@@ -20,7 +20,15 @@ impl Shop {
     /// # Errors
     /// When the broker does not take the connection.
     pub async fn connect(prefix: &str) -> anyhow::Result<Self> {
-        let connection = Connection::connect(&urls::amqp_url()?, ConnectionProperties::default()).await?;
+        Self::connect_at(&urls::amqp_url()?, prefix).await
+    }
+
+    /// Connects to another broker.
+    ///
+    /// # Errors
+    /// When the broker does not take the connection.
+    pub async fn connect_at(url: &str, prefix: &str) -> anyhow::Result<Self> {
+        let connection = Connection::connect(url, ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok(Self {
@@ -70,24 +78,48 @@ impl Shop {
     }
 }
 
-/// Deletes what a fleet with this prefix has declared, in the order that strands nothing.
+/// Seconds of the delays that the configuration of [`crate::fleet`] asks for.
+const DELAYS: [&str; 3] = ["1", "2", "5"];
+
+/// Deletes every queue of a fleet with this prefix, whatever is in it.
 ///
 /// # Errors
 /// When the broker does not take the connection.
-pub async fn delete_topology(prefix: &str) -> anyhow::Result<()> {
-    use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
+pub async fn delete_queues(url: &str, prefix: &str) -> anyhow::Result<()> {
+    use lapin::options::QueueDeleteOptions;
 
-    let connection = Connection::connect(&urls::amqp_url()?, ConnectionProperties::default()).await?;
-    let seconds = ["1", "2", "5"];
+    let connection = Connection::connect(url, ConnectionProperties::default()).await?;
     let queues = ["topology", "intake", "dead", "send.atol", "retry.atol"].map(ToOwned::to_owned);
-    let delays = seconds.map(|seconds| format!("delay.{seconds}s"));
-    let exchanges = ["topology", "requests", "send", "retry", "events", "dead"].map(ToOwned::to_owned);
+    let delays = DELAYS.map(|seconds| format!("delay.{seconds}s"));
     let channel = connection.create_channel().await?;
     for queue in queues.iter().chain(&delays) {
         channel
             .queue_delete(format!("{prefix}.{queue}").into(), QueueDeleteOptions::default())
             .await?;
     }
+    Ok(())
+}
+
+/// Deletes what a fleet with this prefix has declared, in the order that strands nothing.
+///
+/// # Errors
+/// When the broker does not take the connection.
+pub async fn delete_topology(prefix: &str) -> anyhow::Result<()> {
+    delete_topology_at(&urls::amqp_url()?, prefix).await
+}
+
+/// The same at another broker.
+///
+/// # Errors
+/// When the broker does not take the connection.
+pub async fn delete_topology_at(url: &str, prefix: &str) -> anyhow::Result<()> {
+    use lapin::options::ExchangeDeleteOptions;
+
+    delete_queues(url, prefix).await?;
+    let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+    let delays = DELAYS.map(|seconds| format!("delay.{seconds}s"));
+    let exchanges = ["topology", "requests", "send", "retry", "events", "dead"].map(ToOwned::to_owned);
+    let channel = connection.create_channel().await?;
     for exchange in exchanges.iter().chain(&delays) {
         channel
             .exchange_delete(format!("{prefix}.{exchange}").into(), ExchangeDeleteOptions::default())

@@ -20,6 +20,28 @@ pub fn amqp_url() -> anyhow::Result<String> {
     std::env::var("AMQP_URL").context("AMQP_URL is not set; run `cargo xtask test`, which starts the servers")
 }
 
+/// The two servers that a fleet needs.
+#[derive(Debug, Clone)]
+pub struct Servers {
+    /// Postgres, as somebody who may make databases.
+    pub database_url: String,
+    /// `RabbitMQ`.
+    pub amqp_url: String,
+}
+
+impl Servers {
+    /// Those of the test command.
+    ///
+    /// # Errors
+    /// Says which command sets them.
+    pub fn given() -> anyhow::Result<Self> {
+        Ok(Self {
+            database_url: database_url()?,
+            amqp_url: amqp_url()?,
+        })
+    }
+}
+
 /// An executable of ours: named by the variable, or beside the running one.
 ///
 /// # Errors

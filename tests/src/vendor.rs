@@ -47,6 +47,13 @@ impl Vendor {
         })
     }
 
+    /// `host:port`, for a proxy.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        let (_, rest) = self.atol_url.split_once("://").unwrap_or(("", &self.atol_url));
+        rest.split('/').next().unwrap_or(rest)
+    }
+
     /// What it has really registered.
     ///
     /// # Errors
@@ -78,6 +85,19 @@ impl Vendor {
             "the simulator refused the faults: {}",
             answer.text().await?
         );
+        Ok(())
+    }
+
+    /// Every token given out so far is expired.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn expire_tokens(&self) -> anyhow::Result<()> {
+        self.http
+            .post(format!("{}/tokens/expire", self.control))
+            .send()
+            .await?
+            .error_for_status()?;
         Ok(())
     }
 

@@ -68,6 +68,9 @@ pub struct Document {
     pub failure: Option<Failure>,
     /// How many well-formed requests named this external id, the accepted one included.
     pub requests: u64,
+    /// Where its callback is to go, if its request named an address.
+    #[serde(default)]
+    pub callback_url: Option<String>,
     /// How many callbacks for it reached their address.
     pub callbacks: u64,
     /// When it was accepted.

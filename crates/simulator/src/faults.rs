@@ -292,6 +292,8 @@ pub enum Callbacks {
     Lost,
     /// Each is sent twice.
     Twice,
+    /// Each is sent so many times.
+    Repeated(u32),
     /// The document is processed at once, and its callback comes before the answer to the request that brought it.
     Early,
 }

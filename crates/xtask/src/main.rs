@@ -24,6 +24,9 @@ cargo xtask <command>
   demo [--keep] [--output json] [--receipts N]
                                   watch the fleet register receipts at a simulated vendor
                                   while things go wrong; ends with the books compared
+  chaos [--receipts N] [--seconds S] [--seed K] [--output json]
+                                  kill, freeze, cut and deceive a running fleet; ends with
+                                  the books compared, exit code 5 when they differ
   test [WORD…]                    all checks and tests; with words, only the tests whose
                                   names contain one of them
 
@@ -59,6 +62,7 @@ fn dispatch(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["demo", arguments @ ..] => match play::play("demo", arguments)? {},
         ["bench", arguments @ ..] => match play::play("bench", arguments)? {},
+        ["chaos", arguments @ ..] => match play::play_with_own_servers("chaos", arguments)? {},
         ["test", words @ ..] => test::test(words),
         ["services", "up"] => {
             let urls = services::up()?;

@@ -54,11 +54,17 @@ fn forget_own_package(command: &mut Command) {
 
 /// Tells a program of ours where the services and the other programs are.
 pub(crate) fn with_services(command: &mut Command, urls: &Urls) -> Result<()> {
+    command
+        .env("DATABASE_URL", &urls.database_url)
+        .env("AMQP_URL", &urls.amqp_url);
+    with_executables(command)
+}
+
+/// Tells a program of ours where the other programs are.
+pub(crate) fn with_executables(command: &mut Command) -> Result<()> {
     let executables = executables()?;
     forget_own_package(command);
     command
-        .env("DATABASE_URL", &urls.database_url)
-        .env("AMQP_URL", &urls.amqp_url)
         .env("KASSA_BIN", executables.join("kassa"))
         .env("KASSA_SIMULATOR_BIN", executables.join("kassa-simulator"));
     Ok(())

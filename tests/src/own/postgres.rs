@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use sqlx::{Connection, Executor, PgConnection};
+use tokio::time::timeout;
 
 use super::home::{Home, free_port, signal};
 use crate::wait;
 
 /// Recovery after a crash on a busy machine included.
 const LIMIT: Duration = Duration::from_secs(60);
+
+const TRY: Duration = Duration::from_secs(5);
 
 /// A cluster with the database `kassa` and the durability that production has. Dropping it ends it and its data.
 #[derive(Debug)]
@@ -117,7 +120,7 @@ impl Postgres {
             let url = &url;
             async move {
                 ensure!(runs, "Postgres has ended");
-                Ok(PgConnection::connect(url).await.ok())
+                Ok(timeout(TRY, PgConnection::connect(url)).await.ok().and_then(Result::ok))
             }
         })
         .await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use lapin::{Connection, ConnectionProperties};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::home::{Home, free_port};
@@ -13,6 +14,8 @@ use crate::wait;
 
 /// A fresh node takes 6 s on a quiet machine and 14 s after a crash on a busy one.
 const LIMIT: Duration = Duration::from_secs(120);
+
+const TRY: Duration = Duration::from_secs(5);
 
 /// A node with one user. Dropping it ends it and its data.
 #[derive(Debug)]
@@ -85,7 +88,8 @@ impl RabbitMq {
             let url = &url;
             async move {
                 ensure!(runs, "RabbitMQ has ended");
-                Ok(opens(url).await.ok())
+                // A connection that a starting node closes in the middle of its greeting may never be given up by lapin.
+                Ok(timeout(TRY, opens(url)).await.ok().and_then(Result::ok))
             }
         })
         .await;

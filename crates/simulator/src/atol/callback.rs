@@ -44,6 +44,7 @@ impl Atol {
             let times = match mode {
                 Callbacks::On | Callbacks::Early => 1,
                 Callbacks::Twice => 2,
+                Callbacks::Repeated(times) => times,
                 Callbacks::Off => 0,
                 Callbacks::Lost => {
                     self.shared.count("callback fault lost".to_owned());

@@ -283,6 +283,7 @@ fn document(record: &Record) -> Document {
         fiscal: record.fiscal.clone(),
         failure: record.failure.clone(),
         requests: record.requests,
+        callback_url: Some(record.order.callback_url.clone()).filter(|url| !url.is_empty()),
         callbacks: record.callbacks,
         accepted_at: record.accepted_at,
         finished_at: record.finished_at,

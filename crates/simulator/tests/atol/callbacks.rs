@@ -85,7 +85,7 @@ async fn a_callback_carries_the_body_of_the_report_for_done_and_for_fail() {
 }
 
 #[tokio::test]
-async fn callbacks_can_come_twice_or_not_at_all() {
+async fn callbacks_can_come_many_times_or_not_at_all() {
     let shop = Shop::open().await;
     let receiver = Receiver::start().await;
     shop.control().set_faults(faults(Callbacks::Lost)).expect("valid");
@@ -96,6 +96,14 @@ async fn callbacks_can_come_twice_or_not_at_all() {
     shop.post("sell", &receiver.receipt("twice")).await;
     until("it came twice", || receiver.received().len() == 2).await;
     assert!(receiver.received().iter().all(|body| body["external_id"] == "twice"));
+    shop.control()
+        .set_faults(faults(Callbacks::Repeated(7)))
+        .expect("valid");
+    shop.post("sell", &receiver.receipt("often")).await;
+    until("it came seven times", || receiver.received().len() == 9).await;
+    let books = shop.control().books();
+    let often = books.by_external_id("often").expect("accepted");
+    assert_eq!(often.callback_url.as_deref(), Some(receiver.url.as_str()));
     assert_eq!(shop.control().books().answers["callback fault lost"], 1);
 }
 

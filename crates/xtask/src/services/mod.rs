@@ -17,7 +17,7 @@ mod source;
 
 use std::{fs, io::Read as _, thread};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 
 pub(crate) use self::psql::{Psql, with_database};
 use self::{
@@ -48,6 +48,33 @@ pub(crate) fn up() -> Result<Urls> {
             amqp_url: amqp_url?,
         })
     })
+}
+
+/// The Debian packages of servers whose programs are not there.
+pub(crate) fn missing_programs() -> Vec<&'static str> {
+    [
+        (postgres::find().is_none(), Postgres::PACKAGE),
+        (rabbitmq::find().is_none(), RabbitMq::PACKAGE),
+    ]
+    .into_iter()
+    .filter_map(|(is_missing, package)| is_missing.then_some(package))
+    .collect()
+}
+
+/// Makes sure that the programs of both servers are there, for runs that start servers of their own.
+pub(crate) fn programs() -> Result<()> {
+    let missing = missing_programs();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    ensure!(
+        install::is_possible(),
+        "not installed: {}; as root run `apt-get install {}`",
+        missing.join(", "),
+        missing.join(" ")
+    );
+    fs::create_dir_all(home())?;
+    install::packages(&missing)
 }
 
 /// Stops what `up` started; the data stays.

@@ -1,0 +1,267 @@
+//! Everything that a run consists of, and how each kind of fault strikes it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use fastrand::Rng;
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::Settings;
+use super::crew::Crew;
+use super::kind::{Kind, Pair};
+use super::requests::wanted;
+use super::schedule::Strike;
+use super::shop::Shop;
+use super::vendor::FaultyVendor;
+use crate::fleet::{Fleet, Pace, Routes, via};
+use crate::own::{Postgres, RabbitMq};
+use crate::proxy::{Flow, Proxy};
+use crate::shop::delete_queues;
+use crate::urls::Servers;
+use crate::vendor::Vendor;
+
+/// Short waits, so that a receipt can go through many of them within the run.
+const PACE: Pace = Pace {
+    retry_intervals: r#"["1s", "2s", "5s"]"#,
+    call: "2s",
+    lease: "5s",
+    quiet_time: "1s",
+    grace: "1s",
+    poll_intervals: r#"["1s", "2s"]"#,
+    sender: "",
+    broker: "heartbeat = \"4s\"\nreconnect_pause = \"1s\"\nconfirm_timeout = \"4s\"\nconnect_timeout = \"5s\"",
+    callbacks: true,
+    stores: "max_trials = 10\nresume_after = \"8s\"\nretry_endlessly = true",
+};
+/// Of a look at the table while Postgres may be away.
+const LOOK_LIMIT: Duration = Duration::from_millis(800);
+const DELETE_LIMIT: Duration = Duration::from_secs(40);
+
+/// A running fleet with all its neighbours. Fields are dropped in this order.
+pub(super) struct World {
+    pub(super) crew: Crew,
+    pub(super) shop: Shop,
+    pub(super) vendor: FaultyVendor,
+    links: Links,
+    pub(super) fleet: Arc<Fleet>,
+    /// The table, past the proxies.
+    pub(super) pool: PgPool,
+    in_flight: AtomicI64,
+    postgres: Mutex<Postgres>,
+    broker: Mutex<RabbitMq>,
+    broker_url: String,
+}
+
+struct Links {
+    fleet_postgres: Link,
+    fleet_broker: Link,
+    fleet_vendor: Link,
+    shop_broker: Link,
+}
+
+struct Link {
+    proxy: Proxy,
+    /// Held as long as it is cut or slow.
+    struck: Mutex<()>,
+}
+
+impl Link {
+    async fn to(target: String) -> anyhow::Result<Self> {
+        Ok(Self {
+            proxy: Proxy::start(target).await?,
+            struck: Mutex::default(),
+        })
+    }
+
+    fn address(&self) -> String {
+        self.proxy.address.to_string()
+    }
+}
+
+impl Links {
+    const fn of(&self, pair: Pair) -> &Link {
+        match pair {
+            Pair::FleetPostgres => &self.fleet_postgres,
+            Pair::FleetBroker => &self.fleet_broker,
+            Pair::FleetVendor => &self.fleet_vendor,
+            Pair::ShopBroker => &self.shop_broker,
+        }
+    }
+}
+
+impl World {
+    /// Starts servers, vendor and fleet.
+    pub(super) async fn make(settings: &Settings) -> anyhow::Result<Self> {
+        let (postgres, broker) = tokio::try_join!(Postgres::start(), RabbitMq::start())?;
+        let servers = Servers {
+            database_url: postgres.url(),
+            amqp_url: broker.url(),
+        };
+        let folder = std::env::temp_dir().join(format!("kassa-chaos-{}-{}", settings.seed, std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        let vendor = Vendor::start(&folder, "200ms..900ms", &["--seed", &settings.seed.to_string()]).await?;
+        let links = Links {
+            fleet_postgres: Link::to(postgres.address()).await?,
+            fleet_broker: Link::to(broker.address()).await?,
+            fleet_vendor: Link::to(vendor.address().to_owned()).await?,
+            shop_broker: Link::to(broker.address()).await?,
+        };
+        let routes = Routes {
+            database: Some(links.fleet_postgres.address()),
+            broker: Some(links.fleet_broker.address()),
+        };
+        let vendor_url = via(&vendor.atol_url, Some(&links.fleet_vendor.address()));
+        let shop_url = format!(
+            "{}?heartbeat=4",
+            via(&servers.amqp_url, Some(&links.shop_broker.address()))
+        );
+        let broker_url = servers.amqp_url.clone();
+        let fleet = Arc::new(Box::pin(Fleet::create_on(servers, "chaos", &vendor_url, &PACE, &routes)).await?);
+        let pool = PgPoolOptions::new()
+            .acquire_timeout(Duration::from_secs(2))
+            .connect(&fleet.database.url)
+            .await?;
+        let crew = Crew::start(Arc::clone(&fleet)).await?;
+        let shop = Shop::new(
+            shop_url,
+            fleet.prefix.clone(),
+            wanted(settings.receipts, settings.seconds),
+        );
+        Ok(Self {
+            crew,
+            shop,
+            vendor: FaultyVendor::new(vendor, folder)?,
+            links,
+            fleet,
+            pool,
+            in_flight: AtomicI64::new(0),
+            postgres: Mutex::new(postgres),
+            broker: Mutex::new(broker),
+            broker_url,
+        })
+    }
+
+    /// How many receipts are accepted and not final: now, or when somebody could look last.
+    pub(super) async fn in_flight(&self) -> i64 {
+        let looking = sqlx::query_scalar(
+            "SELECT count(*) FROM transactions WHERE state NOT IN ('done', 'failed', 'unknown', 'cancelled')",
+        )
+        .fetch_one(&self.pool);
+        if let Ok(Ok(count)) = timeout(LOOK_LIMIT, looking).await {
+            self.in_flight.store(count, Ordering::Relaxed);
+        }
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Lets one fault strike, and returns when it is over. Returns how many receipts were in flight when it struck.
+    pub(super) async fn suffer(&self, strike: &Strike) -> anyhow::Result<i64> {
+        let mut rng = strike.rng();
+        let lasts = strike.lasts;
+        match strike.kind {
+            Kind::Sigkill(role) => {
+                let victim = self.crew.victim(role, &mut rng).await?;
+                let in_flight = self.in_flight().await;
+                victim.kill(lasts).await?;
+                Ok(in_flight)
+            }
+            Kind::Sigstop(role) => {
+                let victim = self.crew.victim(role, &mut rng).await?;
+                let in_flight = self.in_flight().await;
+                victim.freeze(lasts).await?;
+                Ok(in_flight)
+            }
+            Kind::BrokerKill9 => Box::pin(self.kill_broker(lasts, strike.loses_all)).await,
+            Kind::PostgresImmediateStop => {
+                let mut postgres = self.postgres.lock().await;
+                let in_flight = self.in_flight().await;
+                postgres.immediate_stop().await?;
+                tokio::time::sleep(lasts).await;
+                postgres.start_again().await?;
+                Ok(in_flight)
+            }
+            Kind::Cut(pair) => {
+                let link = self.links.of(pair);
+                let _struck = link.struck.lock().await;
+                let in_flight = self.in_flight().await;
+                link.proxy.set(Flow::Down);
+                tokio::time::sleep(lasts).await;
+                link.proxy.set(Flow::Open);
+                Ok(in_flight)
+            }
+            Kind::Slow(pair) => {
+                let link = self.links.of(pair);
+                let _struck = link.struck.lock().await;
+                let in_flight = self.in_flight().await;
+                link.proxy.set(slowness(&mut rng));
+                tokio::time::sleep(lasts).await;
+                link.proxy.set(Flow::Open);
+                Ok(in_flight)
+            }
+            Kind::Vendor(fault) => {
+                let in_flight = self.in_flight().await;
+                self.vendor.play(fault, lasts, &mut rng).await?;
+                Ok(in_flight)
+            }
+            Kind::DeletedQueues => {
+                let _broker = self.broker.lock().await;
+                let in_flight = self.in_flight().await;
+                let deleting = async {
+                    loop {
+                        let deleting = delete_queues(&self.broker_url, &self.fleet.prefix);
+                        if matches!(timeout(DELETE_LIMIT / 5, deleting).await, Ok(Ok(()))) {
+                            break;
+                        }
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                };
+                timeout(DELETE_LIMIT, deleting)
+                    .await
+                    .context("queues cannot be deleted")?;
+                Ok(in_flight)
+            }
+        }
+    }
+
+    async fn kill_broker(&self, lasts: Duration, loses_all: bool) -> anyhow::Result<i64> {
+        let mut broker = self.broker.lock().await;
+        let in_flight = self.in_flight().await;
+        broker.kill9()?;
+        tokio::time::sleep(lasts).await;
+        if loses_all {
+            broker.wipe().await?;
+        } else {
+            broker.start_again().await?;
+        }
+        Ok(in_flight)
+    }
+
+    /// Nothing is wrong any more.
+    pub(super) async fn heal(&self) -> anyhow::Result<()> {
+        for link in [
+            &self.links.fleet_postgres,
+            &self.links.fleet_broker,
+            &self.links.fleet_vendor,
+            &self.links.shop_broker,
+        ] {
+            link.proxy.set(Flow::Open);
+        }
+        self.vendor.heal().await?;
+        self.crew.look_after().await
+    }
+}
+
+fn slowness(rng: &mut Rng) -> Flow {
+    match rng.u8(0..4) {
+        0 => Flow::HoldAnswers,
+        1 => Flow::HoldRequests,
+        _ => Flow::Slow {
+            delay_ms: rng.u64(50..=800),
+            bytes_per_second: rng.u32(2_000..=50_000),
+        },
+    }
+}
