@@ -2,12 +2,17 @@
 
 mod callbacks;
 mod chaos;
+mod events;
 mod layers;
 mod main_job;
 mod migrations;
 mod outages;
 mod own;
+#[path = "../../crates/webhooks/tests/it/receiver.rs"]
+#[expect(dead_code, reason = "the tests of webhooks use more of it")]
+mod receiver;
 mod restarts;
 mod strangers;
+mod webhooks;
 mod wide;
 mod world;

@@ -89,7 +89,7 @@ pub async fn delete_queues(url: &str, prefix: &str) -> anyhow::Result<()> {
     use lapin::options::QueueDeleteOptions;
 
     let connection = Connection::connect(url, ConnectionProperties::default()).await?;
-    let queues = ["intake", "dead", "send.atol", "retry.atol"].map(ToOwned::to_owned);
+    let queues = ["topology", "intake", "dead", "send.atol", "retry.atol"].map(ToOwned::to_owned);
     let delays = DELAYS.map(|seconds| format!("delay.{seconds}s"));
     let channel = connection.create_channel().await?;
     for queue in queues.iter().chain(&delays) {
@@ -118,7 +118,7 @@ pub async fn delete_topology_at(url: &str, prefix: &str) -> anyhow::Result<()> {
     delete_queues(url, prefix).await?;
     let connection = Connection::connect(url, ConnectionProperties::default()).await?;
     let delays = DELAYS.map(|seconds| format!("delay.{seconds}s"));
-    let exchanges = ["requests", "send", "retry", "events", "dead"].map(ToOwned::to_owned);
+    let exchanges = ["topology", "requests", "send", "retry", "events", "dead"].map(ToOwned::to_owned);
     let channel = connection.create_channel().await?;
     for exchange in exchanges.iter().chain(&delays) {
         channel

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use ledger::{GateSettings, Ledger, Watch, WorkerRole};
 use receipt::intake::Directory;
-use receipt::{AccountName, StoreCode, StoreSettings};
+use receipt::{AccountName, Limits, StoreCode, StoreSettings};
 use serde::Deserialize;
 use service::config::{Loaded, Sources};
 use vendors::{AccountSettings, CallTimeouts, Registry};
@@ -26,6 +27,10 @@ pub(crate) struct Config {
     pub(crate) calls: CallTimeouts,
     pub(crate) sender: sender::Config,
     pub(crate) poller: poller::Config,
+    pub(crate) gates: GateSettings,
+    #[serde(default)]
+    pub(crate) limits: BTreeMap<AccountName, Limits>,
+    pub(crate) webhooks: webhooks::Config,
     #[serde(default)]
     pub(crate) accounts: BTreeMap<AccountName, AccountSettings>,
     #[serde(default)]
@@ -33,10 +38,12 @@ pub(crate) struct Config {
 }
 
 /// The commented defaults of all sections, in the order in which they are printed.
-pub(crate) const DEFAULTS: [&str; 4] = [
+pub(crate) const DEFAULTS: [&str; 6] = [
     service::DEFAULTS,
     sender::Config::DEFAULTS,
     poller::Config::DEFAULTS,
+    GateSettings::DEFAULTS,
+    webhooks::Config::DEFAULTS,
     include_str!("defaults.toml"),
 ];
 
@@ -86,6 +93,19 @@ impl Config {
         faults.extend(self.sender.faults(longest_call));
         faults.extend(self.poller.faults());
         faults.extend(self.http.faults());
+        faults.extend(self.gates.faults());
+        for (account, limits) in &self.limits {
+            faults.extend(
+                limits
+                    .faults()
+                    .into_iter()
+                    .map(|fault| format!("limits.{account}.{fault}")),
+            );
+            if !self.accounts.contains_key(account) {
+                faults.push(format!("limits.{account}: there is no account {account}"));
+            }
+        }
+        faults.extend(self.webhooks.faults(&self.stores));
         faults
     }
 
@@ -120,6 +140,12 @@ impl Config {
                 .map(|(name, account)| (name.clone(), account.vendor()))
                 .collect(),
         })
+    }
+
+    /// The eye of one role on the gates and limits of the accounts.
+    pub(crate) fn watch(&self, ledger: &Ledger, role: WorkerRole) -> Watch {
+        let limits = self.limits.iter().map(|(account, limits)| (account.clone(), *limits));
+        Watch::new(ledger.clone(), self.gates.clone(), limits, self.directory(), role)
     }
 
     /// Every retry interval of every store: each has a delay exchange.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use ledger::Ledger;
+use ledger::{Ledger, WorkerRole};
 use poller::Poller;
 use queue::{Broker, Pointers, Status};
 use sender::Sender;
@@ -15,6 +15,7 @@ use service::supervise::Supervisor;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vendors::Registry;
+use webhooks::Dispatcher;
 
 use crate::accounts;
 use crate::cli::Role;
@@ -46,6 +47,8 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
     let pointers = Pointers::start(broker.publisher(), pointers_stop.clone());
     let registry = Arc::new(Registry::build(&config.accounts, config.calls)?);
 
+    let webhooks_client = webhooks::Client::build(&config.webhooks)?;
+
     let health = Health::default();
     let database = health.check("database");
     // What comes over HTTP waits for no broker, so a process that has nothing else is ready without one.
@@ -58,12 +61,16 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
         true => Some(http::bind(&config.http, &ledger, &config.directory(), &registry).await?),
         false => None,
     };
+    let webhooks_check = webhooks_check(&config, roles, &health);
     let mut supervisor = Supervisor::new(health, stop.clone());
     watch_database(&mut supervisor, &ledger, database, &stop);
     if let Some(check) = broker_check {
         watch_broker(&mut supervisor, &broker, check, &stop);
+        send_canaries(&mut supervisor, &broker, &stop);
     }
     accounts::bind(&config, &ledger, &stop).await?;
+    // In every role, before anything makes an event.
+    webhooks::bind(&config.stores, &ledger, &stop).await?;
     let parts = Parts {
         ledger: &ledger,
         broker: &broker,
@@ -77,7 +84,19 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
         http::spawn(&mut supervisor, server, &stop);
     }
 
-    let left = stopped(&config, supervisor, sender, poller, &stop).await;
+    let dispatcher = wants(roles, Role::Poller).then(|| {
+        let dispatcher = Dispatcher::new(
+            config.webhooks.clone(),
+            &config.stores,
+            ledger.clone(),
+            webhooks_client,
+            stop.clone(),
+        );
+        spawn_dispatcher(&mut supervisor, &dispatcher, webhooks_check);
+        dispatcher
+    });
+
+    let left = stopped(&config, supervisor, sender, poller, dispatcher, &stop).await;
     pointers_stop.cancel();
     pointers.drained().await;
     broker_stop.cancel();
@@ -94,6 +113,7 @@ async fn stopped(
     supervisor: Supervisor,
     sender: Option<Sender>,
     poller: Option<Poller>,
+    dispatcher: Option<Dispatcher>,
     stop: &CancellationToken,
 ) -> usize {
     stop.cancelled().await;
@@ -105,6 +125,7 @@ async fn stopped(
         // From here on nobody waits for a lost database any more.
         sender.iter().for_each(Sender::abort);
         poller.iter().for_each(Poller::abort);
+        dispatcher.iter().for_each(Dispatcher::abort);
         std::future::pending::<()>().await;
     };
     tokio::select! {
@@ -122,6 +143,9 @@ async fn stopped(
     if let Some(poller) = poller {
         left += poller.drained(deadline).await;
     }
+    if let Some(dispatcher) = dispatcher {
+        left += dispatcher.drained(deadline).await;
+    }
     left
 }
 
@@ -138,10 +162,9 @@ impl Parts<'_> {
     fn sender(&self, config: &Config, supervisor: &mut Supervisor) -> Sender {
         let sender = Sender::new(
             config.sender.clone(),
-            self.ledger.clone(),
+            config.watch(self.ledger, WorkerRole::Sender),
             self.broker.clone(),
             self.pointers.clone(),
-            config.directory(),
             Arc::clone(self.registry),
             self.stop.clone(),
         );
@@ -152,10 +175,9 @@ impl Parts<'_> {
     fn poller(&self, config: &Config, supervisor: &mut Supervisor) -> Poller {
         let poller = Poller::new(
             config.poller.clone(),
-            self.ledger.clone(),
+            config.watch(self.ledger, WorkerRole::Poller),
             self.broker.clone(),
             self.pointers.clone(),
-            config.directory(),
             Arc::clone(self.registry),
             self.stop.clone(),
         );
@@ -189,6 +211,11 @@ fn spawn_sender(supervisor: &mut Supervisor, sender: &Sender) {
         let sender = sweeping.clone();
         async move { sender.sweep().await }
     });
+    let watching = sender.clone();
+    supervisor.spawn("watch the gates", move || {
+        let sender = watching.clone();
+        async move { sender.watch().await }
+    });
     for queue in sender.pointer_queues() {
         let following = sender.clone();
         supervisor.spawn(format!("follow {queue:?}"), move || {
@@ -204,6 +231,16 @@ fn spawn_poller(supervisor: &mut Supervisor, poller: &Poller) {
         let poller = polling.clone();
         async move { poller.poll().await }
     });
+    let telling = poller.clone();
+    supervisor.spawn("overdue", move || {
+        let poller = telling.clone();
+        async move { poller.tell_overdue().await }
+    });
+    let watching = poller.clone();
+    supervisor.spawn("watch the gates for polls", move || {
+        let poller = watching.clone();
+        async move { poller.watch().await }
+    });
     let relaying = poller.clone();
     supervisor.spawn("relay", move || {
         let poller = relaying.clone();
@@ -218,6 +255,32 @@ fn spawn_poller(supervisor: &mut Supervisor, poller: &Poller) {
     supervisor.spawn("drain", move || {
         let poller = draining.clone();
         async move { poller.drain_dead().await }
+    });
+}
+
+/// A line of `/readyz`, for a process that delivers to webhooks.
+fn webhooks_check(config: &Config, roles: &[Role], health: &Health) -> Option<Check> {
+    let any = config.stores.values().any(|store| store.webhook.is_some());
+    (any && wants(roles, Role::Poller)).then(|| health.check("webhooks"))
+}
+
+fn spawn_dispatcher(supervisor: &mut Supervisor, dispatcher: &Dispatcher, check: Option<Check>) {
+    // Without a webhook there is nothing to look for.
+    let Some(check) = check.map(Arc::new) else { return };
+    let dispatching = dispatcher.clone();
+    supervisor.spawn("webhooks", move || {
+        let dispatcher = dispatching.clone();
+        async move { dispatcher.dispatch().await }
+    });
+    let forgetting = dispatcher.clone();
+    supervisor.spawn("forget deliveries", move || {
+        let dispatcher = forgetting.clone();
+        async move { dispatcher.forget().await }
+    });
+    let watching = dispatcher.clone();
+    supervisor.spawn("watch the webhooks", move || {
+        let (dispatcher, check) = (watching.clone(), Arc::clone(&check));
+        async move { dispatcher.watch(&check).await }
     });
 }
 
@@ -248,19 +311,40 @@ fn watch_broker(supervisor: &mut Supervisor, broker: &Broker, check: Check, stop
     supervisor.spawn("watch the broker", move || {
         let (broker, check, stop) = (broker.clone(), Arc::clone(&check), stop.clone());
         async move {
-            let mut status = broker.status();
+            let (mut status, mut problems) = (broker.status(), broker.problems());
             loop {
+                let sick: Vec<String> = problems.borrow_and_update().iter().map(ToString::to_string).collect();
                 match &*status.borrow_and_update() {
+                    // The process stays ready: the table wakes what a sick queue does not.
+                    Status::Connected if !sick.is_empty() => check.warn(sick.join("; ")),
                     Status::Connected => check.ok(),
                     Status::Blocked { reason, .. } => check.warn(format!("the broker takes nothing: {reason}")),
                     Status::Reconnecting { error, .. } => check.fail(format!("not connected: {error}")),
                     Status::Stopped => check.fail("stopped"),
                 }
-                match stop.run_until_cancelled(status.changed()).await {
+                let changed = async {
+                    tokio::select! {
+                        changed = status.changed() => changed,
+                        changed = problems.changed() => changed,
+                    }
+                };
+                match stop.run_until_cancelled(changed).await {
                     Some(Ok(())) => {}
                     Some(Err(_)) | None => return Ok(()),
                 }
             }
+        }
+    });
+}
+
+/// Finds queues that are there and take nothing.
+fn send_canaries(supervisor: &mut Supervisor, broker: &Broker, stop: &CancellationToken) {
+    let (broker, stop) = (broker.clone(), stop.clone());
+    supervisor.spawn("send canaries", move || {
+        let (broker, stop) = (broker.clone(), stop.clone());
+        async move {
+            broker.send_canaries(stop).await;
+            Ok(())
         }
     });
 }

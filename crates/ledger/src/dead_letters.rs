@@ -1,6 +1,6 @@
 //! Messages that could not be accepted. They are never lost: bytes, headers and reason stand here.
 
-use receipt::event::{EventType, Subject};
+use receipt::event::{EventType, RequestBody, Subject};
 use receipt::intake::{self, NotAccepted};
 use receipt::{EventId, StateName, TransactionId};
 use serde_json::{Value, json};
@@ -198,14 +198,13 @@ pub(crate) fn told(rejection: &Rejection, routing_key: &str, message_id: Option<
         Ok(store) => store.to_string(),
         Err(_) => "unknown".to_owned(),
     };
-    let problem = storable_json(rejection.problem.clone());
-    let mut body = json!({
-        "store": store,
-        "message_id": message_id.map(storable),
-        "routing_key": storable(routing_key),
-        "text": { "ru": problem["detail_ru"], "en": problem["detail"] },
-        "problem": problem,
-    });
+    let body = RequestBody::new(
+        store.clone(),
+        message_id.map(storable),
+        storable(routing_key),
+        storable_json(rejection.problem.clone()),
+    );
+    let mut body = json!(body);
     let mut holder = None;
     if let Some(about) = &rejection.about {
         let subject = &about.subject;
@@ -214,9 +213,11 @@ pub(crate) fn told(rejection: &Rejection, routing_key: &str, message_id: Option<
         body["part"] = json!(subject.part);
         body["order"] = json!(subject.order);
         holder = about.holder.map(|(id, _)| id);
-        body["transaction_id"] = json!(holder);
-        body["state"] = json!(about.holder.map(|(_, state)| state));
-        body["kkm_status"] = json!(about.holder.map(|(_, state)| state.kkm_status()));
+        if let Some((id, state)) = about.holder {
+            body["transaction_id"] = json!(id);
+            body["state"] = json!(state);
+            body["kkm_status"] = json!(state.kkm_status());
+        }
     }
     Told { store, body, holder }
 }

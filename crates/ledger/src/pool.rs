@@ -76,9 +76,9 @@ impl Ledger {
             })
         };
         let records = {
-            let pool = pool.clone();
+            let (pool, worker) = (pool.clone(), Arc::clone(&worker));
             Batcher::start(&tasks, LARGEST_BATCH, move |batch| {
-                crate::record::record_batch(pool.clone(), batch)
+                crate::record::record_batch(pool.clone(), Arc::clone(&worker), batch)
             })
         };
         let polls = {

@@ -90,7 +90,7 @@ impl Ledger {
                 WHERE id = $1
                     AND version = $2
                     AND state = $3
-                RETURNING id, store, generation
+                RETURNING id, store, generation, version
             ),
             registered AS (
                 UPDATE registrations r
@@ -103,7 +103,7 @@ impl Ledger {
             ),
             told AS (
                 INSERT INTO events (id, type, store, transaction_id, body)
-                SELECT $5, $6, store, id, $7
+                SELECT $5, $6, store, id, $7::jsonb || jsonb_build_object('version', version)
                 FROM moved
             ),
             acted AS (
@@ -156,7 +156,7 @@ impl Ledger {
                 WHERE id = $1
                     AND version = $2
                     AND state = $3
-                RETURNING id, store, account, generation, external_id
+                RETURNING id, store, account, generation, external_id, version
             ),
             retired AS (
                 -- The person's word ends the doubt. A uuid stays with it, to be asked about once more.
@@ -175,7 +175,7 @@ impl Ledger {
             ),
             told AS (
                 INSERT INTO events (id, type, store, transaction_id, body)
-                SELECT $5, $6, store, id, $7
+                SELECT $5, $6, store, id, $7::jsonb || jsonb_build_object('version', version)
                 FROM moved
             ),
             acted AS (
@@ -236,7 +236,7 @@ impl Ledger {
                         WHERE r.transaction_id = t.id
                             AND (r.doubt_since IS NOT NULL OR r.state IN ('waiting', 'done'))
                     )
-                RETURNING id, store, generation
+                RETURNING id, store, generation, version
             ),
             retired AS (
                 UPDATE registrations r
@@ -248,7 +248,7 @@ impl Ledger {
             ),
             told AS (
                 INSERT INTO events (id, type, store, transaction_id, body)
-                SELECT $4, $5, store, id, $6
+                SELECT $4, $5, store, id, $6::jsonb || jsonb_build_object('version', version)
                 FROM moved
             ),
             acted AS (

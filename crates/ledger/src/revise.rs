@@ -175,7 +175,7 @@ impl Ledger {
             told AS (
                 INSERT INTO events (id, type, store, transaction_id, body)
                 SELECT $13, $14, store, id,
-                    $15::jsonb || jsonb_build_object('external_id', external_id, 'replaces', replaces)
+                    $15::jsonb || jsonb_build_object('external_id', external_id, 'replaces', replaces, 'version', 0)
                 FROM revised
             )
             SELECT

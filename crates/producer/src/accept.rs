@@ -98,7 +98,8 @@ impl Producer {
             Judged::Known(id) => return self.known(id).await,
             Judged::Refused(why) => return Err(AcceptError::NotAccepted(why)),
         };
-        let (vendor, external_id) = (prepared.vendor.clone(), prepared.external_id.clone());
+        let (vendor, account) = (prepared.vendor.clone(), prepared.account.clone());
+        let external_id = prepared.external_id.clone();
         let accepted = |id, external_id, state, replaces| Accepted {
             id,
             external_id,
@@ -106,7 +107,10 @@ impl Producer {
             newness: Newness::New,
             replaces,
         };
-        let wake = |transaction| self.pointers.send(&vendor, Pointer { transaction, fence: 0 }, None);
+        let wake = |transaction| {
+            self.pointers
+                .send_for(&vendor, &account, Pointer { transaction, fence: 0 }, None);
+        };
         match self.ledger.accept(NewTransaction::of(prepared, First::Queue)).await {
             Ok(Acceptance::Queued(id)) => {
                 wake(id);
@@ -128,7 +132,8 @@ impl Producer {
             )),
             Ok(Acceptance::Known { id, state, fence }) => {
                 if state == StateName::Queued {
-                    self.pointers.send(&vendor, Pointer { transaction: id, fence }, None);
+                    self.pointers
+                        .send_for(&vendor, &account, Pointer { transaction: id, fence }, None);
                 }
                 self.known(id).await
             }

@@ -25,6 +25,15 @@ pub struct Directory {
     pub vendors: BTreeMap<AccountName, VendorName>,
 }
 
+impl Directory {
+    /// The configured stores of an account.
+    #[must_use]
+    pub fn stores_of(&self, account: &AccountName) -> Vec<StoreCode> {
+        let stores = self.stores.iter().filter(|(_, store)| store.account == *account);
+        stores.map(|(code, _)| code.clone()).collect()
+    }
+}
+
 /// A receipt that can be accepted.
 #[derive(Debug, Clone)]
 pub struct Prepared {

@@ -9,7 +9,8 @@ use crate::class::Refusal;
 use crate::content::{PaymentMethod, PaymentObject, TaxSystem, Vat};
 use crate::id::{AccountName, StoreCode, VendorName};
 use crate::non_fatal::{ErrorCode, reclassed};
-use crate::policy::RetryPolicy;
+use crate::policy::{Gate, RetryPolicy};
+use crate::webhook::WebhookSettings;
 
 /// One `[stores.<code>]` section.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,16 +51,26 @@ pub struct StoreSettings {
     /// the id dead work here.
     #[serde(default)]
     pub non_fatal_codes: Vec<ErrorCode>,
-    /// Waits between polls; the last one repeats, hourly after a day.
+    /// Waits between polls; the last one repeats, hourly after a day or once the receipt is overdue.
     #[serde(default = "poll_intervals", with = "durations")]
     pub poll_intervals: Vec<Duration>,
+    /// The poll limit: how long a receipt may wait at the vendor before people are told that it is overdue. It goes on
+    /// waiting all the same, asked about once an hour.
+    #[serde(default = "one_day", with = "humantime_serde")]
+    pub overdue_after: Duration,
     /// Where vendors reach this store's callbacks, up to their path; without it the address of the whole fleet.
     #[serde(default)]
     pub public_url: Option<String>,
     /// The first one stands in new requests, all of them are answered. Without any, callbacks are off.
     #[serde(default)]
     pub callback_secrets: Vec<CallbackSecret>,
+    /// Where this store is told by HTTP; absent: by the broker alone.
+    #[serde(default)]
+    pub webhook: Option<WebhookSettings>,
 }
+
+/// The poll limit of transactions whose store is not configured any more.
+pub const OVERDUE_AFTER: Duration = Duration::from_secs(86_400);
 
 impl StoreSettings {
     /// The retry policy of this store. `quiet_time` comes from the sender's settings.
@@ -71,6 +82,7 @@ impl StoreSettings {
             resume_after: self.resume_after,
             retry_endlessly: self.retry_endlessly,
             quiet_time,
+            gate: Gate::Open,
         }
     }
 
@@ -84,11 +96,12 @@ impl StoreSettings {
     #[must_use]
     pub fn poll_delay(&self, polls: u32, age: Duration) -> Duration {
         const HOUR: Duration = Duration::from_secs(3600);
-        if age >= Duration::from_secs(86_400) {
-            return HOUR;
-        }
+        const DAY: Duration = Duration::from_secs(86_400);
         let step = usize::try_from(polls).unwrap_or(usize::MAX);
         let last = self.poll_intervals.last().copied().unwrap_or(Duration::from_secs(60));
+        if age >= DAY.min(self.overdue_after) {
+            return HOUR.max(last);
+        }
         self.poll_intervals.get(step).copied().unwrap_or(last)
     }
 
@@ -119,6 +132,9 @@ impl StoreSettings {
             .is_some_and(|last| self.resume_after < *last)
         {
             faults.push("resume_after: must not be shorter than the last of retry_intervals".to_owned());
+        }
+        if self.overdue_after.as_secs() < 1 {
+            faults.push("overdue_after: must be at least 1s".to_owned());
         }
         if self.max_trials == 0 {
             faults.push("max_trials: must be at least 1".to_owned());

@@ -12,7 +12,7 @@ use receipt::StateName;
 use receipt::intake::Prepared;
 use vendors::Rendering;
 
-use crate::attempt::attempt;
+use crate::attempt::{attempt, give_back};
 use crate::bury::bury;
 use crate::sender::Context;
 use crate::slots::Slot;
@@ -49,7 +49,8 @@ impl Intake {
             let (external_id, code) = (&prepared.external_id, warning.code.name());
             tracing::warn!(%external_id, code, "{external_id} is accepted, and odd: {warning}");
         }
-        let vendor = prepared.vendor.clone();
+        let (vendor, account) = (prepared.vendor.clone(), prepared.account.clone());
+        let point = |pointer| context.point(&vendor, &account, pointer);
         let claimed_at = Instant::now();
         let (first, slot) = self.first(&prepared);
         let new = NewTransaction {
@@ -64,18 +65,22 @@ impl Intake {
         let accepted = until_taken(&context.stop, "a request", || context.ledger.accept(new.clone())).await;
         match accepted {
             Ok(Acceptance::Claimed(claimed)) => {
-                context
-                    .attempts
-                    .spawn(attempt(Arc::clone(context), claimed, slot, claimed_at));
+                match slot {
+                    Some(slot) => {
+                        let attempt = attempt(Arc::clone(context), claimed, slot, claimed_at);
+                        context.attempts.spawn(attempt);
+                    }
+                    None => give_back(context, &claimed).await,
+                }
                 Disposition::Done
             }
             Ok(Acceptance::Queued(transaction) | Acceptance::Revised { id: transaction, .. }) => {
-                context.pointers.send(&vendor, Pointer { transaction, fence: 0 }, None);
+                point(Pointer { transaction, fence: 0 });
                 Disposition::Done
             }
             Ok(Acceptance::Known { id, state, fence }) => {
                 if state == StateName::Queued {
-                    context.pointers.send(&vendor, Pointer { transaction: id, fence }, None);
+                    point(Pointer { transaction: id, fence });
                 }
                 Disposition::Done
             }

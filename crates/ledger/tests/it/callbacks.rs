@@ -240,7 +240,15 @@ async fn a_retired_registration_is_asked_about_and_the_live_one_is_left_alone() 
         unreachable!("it is a re-key")
     };
     ledger
-        .record_poll(answer(&old, ledger::PollVerdict::Rekey { delay, trials, next }))
+        .record_poll(answer(
+            &old,
+            ledger::PollVerdict::Rekey {
+                delay,
+                trials,
+                next,
+                check: Duration::from_secs(600),
+            },
+        ))
         .await
         .expect("recorded");
     let fence = scratch.transaction(id).await.fence;

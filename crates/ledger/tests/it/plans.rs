@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ledger::{Hint, Ledger};
+use ledger::{DeliveryVerdict, Hint, Ledger};
 use receipt::{ExternalId, StoreCode, VendorName};
 use sqlx::{Connection, PgConnection};
 
-use crate::sample::{LEASE, MINUTE, accepted, answer, claim, claimed, done, offer, outcome, queued, quota, uuid};
+use crate::sample::{DAY, LEASE, MINUTE, accepted, answer, claim, claimed, done, offer, outcome, queued, quota, uuid};
 use crate::scratch::{Scratch, until};
+use crate::webhooks::{delivery_quota, tried};
 
 /// Enough for Postgres to have gone over from a plan for the parameters to a plan for all of them.
 const CALLS: usize = 12;
@@ -30,6 +31,7 @@ async fn filled(done: i64, due: usize, analyzed: bool) -> Scratch {
         "ALTER TABLE registrations SET (autovacuum_enabled = false)",
         "ALTER TABLE attempts SET (autovacuum_enabled = false)",
         "ALTER TABLE events SET (autovacuum_enabled = false)",
+        "ALTER TABLE webhook_deliveries SET (autovacuum_enabled = false)",
     ] {
         sqlx::query(statement).execute(&mut connection).await.expect("arranged");
     }
@@ -44,6 +46,8 @@ async fn filled(done: i64, due: usize, analyzed: bool) -> Scratch {
          SELECT id, 1, 0, 'send', 'w', now(), 'accepted' FROM transactions LIMIT $1",
         "INSERT INTO events (id, type, store, transaction_id, body, published_at) \
          SELECT gen_random_uuid(), 'receipt.done', 'main', id, '{}', now() FROM transactions LIMIT $1",
+        "INSERT INTO webhook_deliveries (event_id, store, state, attempts, due_at, delivered_at) \
+         SELECT id, store, 'delivered', 1, NULL, now() FROM events LIMIT $1",
     ] {
         sqlx::query(statement)
             .bind(done)
@@ -51,6 +55,12 @@ async fn filled(done: i64, due: usize, analyzed: bool) -> Scratch {
             .await
             .expect("filled");
     }
+    sqlx::query(
+        "INSERT INTO webhook_endpoints (store, url_hash) VALUES ('main', sha256('x')), ('second', sha256('y'))",
+    )
+    .execute(&mut connection)
+    .await
+    .expect("arranged");
     if analyzed {
         sqlx::query("ANALYZE").execute(&mut connection).await.expect("analyzed");
     }
@@ -107,7 +117,9 @@ async fn counters(scratch: &Scratch) -> Reads {
     );
     let table_scans = count(
         scratch,
-        "SELECT sum(seq_scan)::bigint FROM pg_stat_user_tables WHERE relname <> '_sqlx_migrations'",
+        // A table with a row for each store, account or worker is best read whole, however many receipts there are.
+        "SELECT sum(seq_scan)::bigint FROM pg_stat_user_tables \
+         WHERE relname NOT IN ('_sqlx_migrations', 'webhook_endpoints', 'gates', 'workers')",
     );
     Reads {
         buffers: buffers.await,
@@ -235,6 +247,30 @@ async fn reads_of_each(scratch: &Scratch) -> BTreeMap<&'static str, Reads> {
     })
     .await;
     each.insert("take_events", taking);
+
+    let (delivering, ()) = reads(scratch, |ledger| async move {
+        for _ in 0..CALLS {
+            let deliveries = ledger
+                .claim_deliveries(&[delivery_quota("main", 5)], MINUTE)
+                .await
+                .expect("no outage");
+            assert_eq!(deliveries.len(), 5);
+            for delivery in &deliveries {
+                let taken = tried(delivery, DeliveryVerdict::Delivered);
+                ledger.record_delivery(&taken).await.expect("recorded");
+            }
+        }
+    })
+    .await;
+    each.insert("claim_deliveries", delivering);
+
+    let (forgetting, ()) = reads(scratch, |ledger| async move {
+        for _ in 0..CALLS {
+            assert_eq!(ledger.forget_deliveries(DAY, 100).await.expect("no outage"), 0);
+        }
+    })
+    .await;
+    each.insert("forget_deliveries", forgetting);
     each
 }
 

@@ -115,12 +115,8 @@ pub(crate) async fn all(database: &Database) -> anyhow::Result<Vec<Cost>> {
     );
     costs.push(
         step("record_poll", database, &pool, async |ledger, number| {
-            let record = PollRecord {
-                polled: polls[number].clone(),
-                evidence: Evidence::default(),
-                refusal: None,
-                verdict: PollVerdict::Done(document()),
-            };
+            let done = PollVerdict::Done(document());
+            let record = PollRecord::new(polls[number].clone(), Evidence::default(), None, done);
             ledger.record_poll(record).await?;
             Ok(())
         })
@@ -227,6 +223,7 @@ fn taken(claimed: Claimed, vendor_uuid: &str) -> anyhow::Result<Outcome> {
             adopted: false,
             first_poll: Duration::ZERO,
         },
+        horizon: None,
     })
 }
 
