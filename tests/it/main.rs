@@ -1,5 +1,6 @@
 //! Cross-process tests: real executables, a real Postgres, a real `RabbitMQ`, and the simulated vendor's books.
 
+mod checkonline;
 mod layers;
 mod main_job;
 mod migrations;

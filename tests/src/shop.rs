@@ -79,7 +79,12 @@ pub async fn delete_topology(prefix: &str) -> anyhow::Result<()> {
 
     let connection = Connection::connect(&urls::amqp_url()?, ConnectionProperties::default()).await?;
     let seconds = ["1", "2", "5"];
-    let queues = ["intake", "dead", "send.atol", "retry.atol"].map(ToOwned::to_owned);
+    let mut queues = ["intake", "dead"].map(ToOwned::to_owned).to_vec();
+    queues.extend(
+        vendors::registry::VENDORS
+            .iter()
+            .flat_map(|vendor| [format!("send.{vendor}"), format!("retry.{vendor}")]),
+    );
     let delays = seconds.map(|seconds| format!("delay.{seconds}s"));
     let exchanges = ["requests", "send", "retry", "events", "dead"].map(ToOwned::to_owned);
     let channel = connection.create_channel().await?;
