@@ -2,6 +2,7 @@
 
 mod callbacks;
 mod chaos;
+mod checkonline;
 mod events;
 mod layers;
 mod main_job;

@@ -240,6 +240,15 @@ impl Fleet {
         Ok(command.args(["--config", config]).args(arguments).output().await?)
     }
 
+    /// Adds sections to the configuration, for processes that start from now on.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn configure(&self, sections: &str) -> anyhow::Result<()> {
+        let before = std::fs::read_to_string(&self.config)?;
+        Ok(std::fs::write(&self.config, format!("{before}\n{sections}"))?)
+    }
+
     /// The configuration file.
     #[must_use]
     pub fn config(&self) -> &Path {

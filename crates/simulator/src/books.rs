@@ -42,15 +42,15 @@ impl Books {
 /// One accepted document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Document {
-    /// The vendor it was sent to: `atol`.
+    /// The vendor it was sent to: `atol`, `checkonline`.
     pub vendor: String,
-    /// The number given to the client.
+    /// The number given to the client; CheckOnline gives none, and this one is the simulator's own.
     pub uuid: Uuid,
     /// The client's own key.
     pub external_id: String,
     /// The group of registers it was sent to.
     pub group: String,
-    /// As it stood in the path: `sell`, `sell_refund` …
+    /// As it stood in the path (`sell`, `sell_refund` …), or the same word for a document type.
     pub operation: String,
     /// The first line's name; a correction has none.
     pub marker: Option<String>,
@@ -108,14 +108,14 @@ pub struct FiscalDocument {
     pub ecr_registration_number: String,
     /// Moscow civil time, `dd.mm.yyyy HH:MM:SS` (tag 1012).
     pub receipt_datetime: String,
-    /// Where the operator of fiscal data shows it.
+    /// Where the operator of fiscal data shows it; empty where the vendor does not tell.
     pub ofd_receipt_url: String,
 }
 
 /// Why a document failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// `driver`, `agent`, `system`, `timeout`, `unknown`.
+    /// `driver`, `agent`, `system`, `timeout`, `unknown`; `device`, `fce`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Meaningful only together with the type.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::atol::Atol;
 use crate::books::Books;
+use crate::checkonline::CheckOnline;
 use crate::fault_board::{FaultsInForce, InvalidFaults};
 use crate::faults::Faults;
 use crate::shared::Shared;
@@ -21,18 +22,28 @@ use crate::shared::Shared;
 pub struct Control {
     shared: Arc<Shared>,
     atol: Arc<Atol>,
+    checkonline: Arc<CheckOnline>,
 }
 
 impl Control {
-    pub(crate) fn new(shared: Arc<Shared>, atol: Arc<Atol>) -> Control {
-        Control { shared, atol }
+    pub(crate) fn new(shared: Arc<Shared>, atol: Arc<Atol>, checkonline: Arc<CheckOnline>) -> Control {
+        Control {
+            shared,
+            atol,
+            checkonline,
+        }
     }
 
     /// The books as they are now.
     pub fn books(&self) -> Books {
+        let (mut documents, mut refused) = (self.atol.documents(), self.atol.refused());
+        documents.extend(self.checkonline.documents());
+        for (external_id, requests) in self.checkonline.refused() {
+            *refused.entry(external_id).or_default() += requests;
+        }
         Books {
-            documents: self.atol.documents(),
-            refused: self.atol.refused(),
+            documents,
+            refused,
             answers: self.shared.answers(),
         }
     }
@@ -50,6 +61,7 @@ impl Control {
     /// Tokens, faults and the registers' numbering stay.
     pub fn reset_books(&self) {
         self.atol.forget_documents();
+        self.checkonline.forget_documents();
         self.shared.forget_answers();
     }
 
@@ -82,6 +94,12 @@ impl Control {
     /// Closes the shift of every register, so that receipt numbers begin again.
     pub fn close_shifts(&self) {
         self.atol.close_shifts();
+        self.checkonline.close_shifts();
+    }
+
+    /// Makes CheckOnline's registers forget what they answered, as an hour does. The service's own memory stays.
+    pub fn forget_in_devices(&self) {
+        self.checkonline.forget_in_devices();
     }
 }
 
@@ -97,6 +115,7 @@ pub(crate) fn router(control: Control) -> Router {
         .route("/control/faults", get(show_faults).put(set_faults).delete(clear_faults))
         .route("/control/tokens/expire", post(expire_tokens))
         .route("/control/shifts/close", post(close_shifts))
+        .route("/control/devices/forget", post(forget_in_devices))
         .with_state(control)
 }
 
@@ -138,6 +157,11 @@ async fn expire_tokens(State(control): State<Control>) -> StatusCode {
 
 async fn close_shifts(State(control): State<Control>) -> StatusCode {
     control.close_shifts();
+    StatusCode::NO_CONTENT
+}
+
+async fn forget_in_devices(State(control): State<Control>) -> StatusCode {
+    control.forget_in_devices();
     StatusCode::NO_CONTENT
 }
 

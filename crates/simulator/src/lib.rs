@@ -2,6 +2,7 @@
 
 mod atol;
 mod books;
+mod checkonline;
 mod control;
 mod exact;
 mod fault_board;
@@ -12,7 +13,10 @@ mod shared;
 mod simulator;
 
 pub use books::{Books, Document, Failure, FiscalDocument, Status};
+pub use checkonline::{Certificate, CheckOnlineFiles};
 pub use control::Control;
 pub use fault_board::{FaultsInForce, InvalidFaults};
-pub use faults::{AccountState, Action, Callbacks, ErrorAnswer, Faults, Garbage, Point, Registers, Rule, When};
+pub use faults::{
+    AccountState, Action, Callbacks, Certificates, ErrorAnswer, Faults, Garbage, Point, Registers, Rule, When,
+};
 pub use simulator::{Account, Builder, Simulator, StartError};

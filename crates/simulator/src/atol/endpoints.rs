@@ -18,7 +18,7 @@ use super::callback::Callback;
 use super::office::{Acceptance, Schedule};
 use super::operation::Operation;
 use super::order::{Order, subject_of};
-use super::{Atol, answers, codes, rules, schema};
+use super::{Atol, NAME, answers, codes, rules, schema};
 use crate::books::Status;
 use crate::fault_board::Subject;
 use crate::faults::{AccountState, Action, Callbacks, Point};
@@ -50,7 +50,7 @@ pub(crate) fn router(atol: Arc<Atol>) -> Router {
 }
 
 async fn get_token(State(atol): State<Arc<Atol>>, Path(version): Path<Version>, request: Request) -> Response {
-    let rule = atol.shared.take_rule(Point::GetToken, Subject::default());
+    let rule = atol.shared.take_rule(Point::GetToken, Subject::of(NAME));
     let interference = Interference::new(&atol.shared, Point::GetToken, rule, answers::on_purpose);
     if let Some(response) = interference.before().await {
         return response;
@@ -87,7 +87,14 @@ async fn register(
         .and_then(|bytes| serde_json::from_slice(bytes.as_ref()?).ok())
         .unwrap_or(Value::Null);
     let (external_id, marker) = subject_of(&known);
-    let rule = atol.shared.take_rule(Point::Register, Subject { marker, external_id });
+    let rule = atol.shared.take_rule(
+        Point::Register,
+        Subject {
+            vendor: NAME,
+            marker,
+            external_id,
+        },
+    );
     let interference = Interference::new(&atol.shared, Point::Register, rule, answers::on_purpose);
     if let Some(response) = interference.before().await {
         return response;
@@ -202,6 +209,7 @@ impl Atol {
         let external_id = order.external_id.clone();
         let marker = order.marker().map(str::to_owned);
         let subject = Subject {
+            vendor: NAME,
             marker: marker.as_deref(),
             external_id: Some(&external_id),
         };
@@ -261,14 +269,18 @@ impl Atol {
 
     fn take_rule_for_report(&self, uuid: &str) -> Option<crate::faults::Rule> {
         if !self.shared.asks_for_subject(Point::Report) {
-            return self.shared.take_rule(Point::Report, Subject::default());
+            return self.shared.take_rule(Point::Report, Subject::of(NAME));
         }
         let office = lock(&self.office);
         let record = uuid.parse().ok().and_then(|uuid| office.by_uuid(uuid));
-        let subject = record.map_or_else(Subject::default, |record| Subject {
-            marker: record.order.marker(),
-            external_id: Some(&record.order.external_id),
-        });
+        let subject = record.map_or_else(
+            || Subject::of(NAME),
+            |record| Subject {
+                vendor: NAME,
+                marker: record.order.marker(),
+                external_id: Some(&record.order.external_id),
+            },
+        );
         self.shared.take_rule(Point::Report, subject)
     }
 

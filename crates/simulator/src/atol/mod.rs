@@ -30,6 +30,9 @@ use office::Office;
 
 pub(crate) use endpoints::router;
 
+/// The name in books and rules.
+pub(crate) const NAME: &str = "atol";
+
 /// The simulated service.
 #[derive(Debug)]
 pub(crate) struct Atol {
@@ -109,6 +112,11 @@ impl Atol {
 
     pub(crate) fn forget_documents(&self) {
         lock(&self.office).forget_documents();
+    }
+
+    /// How many registers each group has.
+    pub(crate) fn registers(&self) -> usize {
+        self.settings.registers
     }
 
     pub(crate) fn expire_tokens(&self) {

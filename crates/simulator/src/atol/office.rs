@@ -270,7 +270,7 @@ impl Office {
 
 fn document(record: &Record) -> Document {
     Document {
-        vendor: "atol".to_owned(),
+        vendor: super::NAME.to_owned(),
         uuid: record.uuid,
         external_id: record.order.external_id.clone(),
         group: record.group.clone(),
