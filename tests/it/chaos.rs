@@ -9,6 +9,7 @@ async fn every_receipt_is_registered_once_whatever_strikes_the_fleet() -> anyhow
         receipts: 200,
         seconds: 45,
         seed: 54,
+        keep: false,
     };
     let report = Box::pin(chaos::run(&settings, &|line| eprintln!("{line}"))).await?;
     assert!(

@@ -45,6 +45,8 @@ pub struct Settings {
     pub seconds: u64,
     /// Decides everything that is left to chance.
     pub seed: u64,
+    /// Whether logs and evidence stay even if all is well.
+    pub keep: bool,
 }
 
 /// What was played, for the verdict.
@@ -52,6 +54,8 @@ struct Played {
     began: Instant,
     /// Each fault, and how many receipts were in flight when it struck.
     struck: Vec<(Kind, i64)>,
+    /// How often the broker came back with nothing in it.
+    emptied: usize,
     settled_in: Duration,
     /// Processes that ended by themselves or did not stop in good order.
     bad_ends: Vec<String>,
@@ -98,11 +102,15 @@ pub async fn run(settings: &Settings, tell: &(dyn Fn(&str) + Sync)) -> anyhow::R
     let played = Played {
         began,
         struck,
+        emptied: schedule(settings.seed, settings.seconds)
+            .iter()
+            .filter(|strike| strike.loses_all)
+            .count(),
         settled_in,
         bad_ends,
     };
     let report = Box::pin(verdict::judge(settings, &world, played)).await?;
-    if report.good {
+    if report.good && !settings.keep {
         std::fs::remove_dir_all(&world.fleet.folder)?;
         std::fs::remove_dir_all(&world.vendor.folder)?;
     }

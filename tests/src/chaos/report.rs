@@ -33,7 +33,7 @@ pub struct Report {
     pub states: Vec<State>,
     /// How often attempts ended in each class; `unfinished` ones ended without a word.
     pub attempts: BTreeMap<String, i64>,
-    /// Where logs and evidence are, when something is not as promised.
+    /// Where logs and evidence are, when something is not as promised or they were asked for.
     pub folder: Option<String>,
 }
 
@@ -87,6 +87,8 @@ pub struct Results {
     pub events_lost_with_the_queue: usize,
     /// Registrations beyond the first one of their receipt.
     pub rekeyed: i64,
+    /// How often a killed broker came back with nothing in it.
+    pub broker_emptied: usize,
     /// Callbacks that reached their address.
     pub callbacks: u64,
     /// Panics in the logs.

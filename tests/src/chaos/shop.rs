@@ -23,6 +23,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// How long the shop waits for a word about a receipt before it publishes it again; twice as long every time.
 const PATIENCE: Duration = Duration::from_secs(3);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(12);
+/// Without an event the listener connects again: there is always something to tell in a run.
+const SILENCE: Duration = Duration::from_secs(8);
 /// Messages under way at once.
 const WINDOW: usize = 64;
 const PAUSE: Duration = Duration::from_millis(100);
@@ -201,8 +203,9 @@ impl Shop {
             FieldTable::default(),
         );
         let mut consumer = timeout(LIMIT, consuming).await??;
-        while let Some(delivery) = consumer.next().await {
-            self.hear(&delivery?).await?;
+        // A connection that has gone silent may never be given up by the client, so silence is a reason to come again.
+        while let Some(delivery) = timeout(SILENCE, consumer.next()).await? {
+            timeout(LIMIT, self.hear(&delivery?)).await??;
         }
         bail!("the consumer has ended")
     }

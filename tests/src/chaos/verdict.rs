@@ -40,6 +40,7 @@ pub(super) async fn judge(settings: &Settings, world: &World, played: Played) ->
     for end in &played.bad_ends {
         court.problems.add("processes", end);
     }
+    court.results.broker_emptied = played.emptied;
     court.results.ended_by_themselves = played.bad_ends.len();
     court.results.published = world.shop.publications();
     court.results.callbacks = books.documents.iter().map(|document| document.callbacks).sum();
@@ -67,7 +68,7 @@ pub(super) async fn judge(settings: &Settings, world: &World, played: Played) ->
             .unwrap_or(0)
     };
     let good = problems.list.is_empty();
-    if !good {
+    if !good || settings.keep {
         keep_evidence(world, &books, &problems).await?;
     }
     Ok(Report {
@@ -89,7 +90,7 @@ pub(super) async fn judge(settings: &Settings, world: &World, played: Played) ->
         },
         states: states(world).await?,
         attempts: table::classes(&world.pool).await?,
-        folder: (!good).then(|| world.fleet.folder.display().to_string()),
+        folder: (!good || settings.keep).then(|| world.fleet.folder.display().to_string()),
     })
 }
 

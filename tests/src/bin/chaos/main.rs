@@ -30,6 +30,9 @@ struct Args {
     /// human, or one JSON object on standard output.
     #[arg(long, value_enum, default_value_t = Output::Human)]
     output: Output,
+    /// Leave logs and evidence behind even if all is well.
+    #[arg(long)]
+    keep: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -59,6 +62,7 @@ async fn play(args: &Args) -> ExitCode {
         receipts: args.receipts,
         seconds: args.seconds,
         seed: args.seed,
+        keep: args.keep,
     };
     eprintln!(
         "kassa chaos: seed {}, {} receipts, {} s of faults; nothing leaves this machine\n",

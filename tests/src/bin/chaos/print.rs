@@ -39,13 +39,13 @@ pub(crate) fn report(report: &Report) {
         for problem in &report.problems {
             println!("  - {problem}");
         }
-        if let Some(folder) = &report.folder {
-            println!(" Logs and evidence stay in {folder}.");
-        }
         println!(
             " Again: cargo xtask chaos --receipts {} --seconds {} --seed {}",
             report.receipts, report.seconds, report.seed
         );
+    }
+    if let Some(folder) = &report.folder {
+        println!(" Logs and evidence stay in {folder}.");
     }
 }
 
@@ -134,6 +134,11 @@ fn results(report: &Report) -> Table {
             "valid requests among them",
         ),
         ("re-keyed", results.rekeyed.to_string(), "registrations under a new id"),
+        (
+            "emptied",
+            results.broker_emptied.to_string(),
+            "times a killed broker came back with nothing in it",
+        ),
         ("callbacks", results.callbacks.to_string(), "that reached their address"),
         ("events", results.events.to_string(), "in the table"),
         ("  unpublished", results.events_unpublished.to_string(), "in the end"),
