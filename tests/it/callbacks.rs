@@ -110,6 +110,21 @@ async fn a_callback_makes_a_receipt_done_long_before_its_poll() -> anyhow::Resul
 }
 
 #[tokio::test]
+async fn without_a_public_address_no_request_asks_for_a_callback() -> anyhow::Result<()> {
+    within("uncalled", &pace(), async |world| {
+        let _all = world.all().await?;
+        world.publish("sell", "417").await?;
+        world.assert_done_once("417").await?;
+        let sent: String = sqlx::query_scalar("SELECT wire_body FROM registrations")
+            .fetch_one(&world.pool)
+            .await?;
+        assert!(!sent.contains("callback"), "{sent}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_forged_callback_changes_nothing_and_the_vendor_is_asked() -> anyhow::Result<()> {
     within("forged", &called_back(), async |world| {
         // The true callback never comes, and the document takes its time.
