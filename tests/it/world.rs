@@ -15,7 +15,7 @@ use kassa_tests::{urls, wait};
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use serde_json::Value;
-use simulator::{Books, Document, Faults, Rule, Simulator};
+use simulator::{Account, Books, Document, Faults, Rule, Simulator};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -28,6 +28,16 @@ pub(crate) fn pace() -> Pace {
         call: "2s",
         lease: "5s",
         ..Pace::default()
+    }
+}
+
+/// Another account at the same vendor, for tests that configure one.
+pub(crate) fn other_account() -> Account {
+    Account {
+        group: "other_1".to_owned(),
+        login: "other-login".to_owned(),
+        password: "other-password".to_owned(),
+        ..Account::default()
     }
 }
 
@@ -94,6 +104,8 @@ where
 impl World {
     async fn make(purpose: &str, pace: &Pace) -> anyhow::Result<Self> {
         let simulator = Simulator::builder()
+            .account(Account::default())
+            .account(other_account())
             .delay(Duration::from_millis(20), Duration::from_millis(60))
             .start()
             .await?;

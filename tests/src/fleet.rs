@@ -30,6 +30,10 @@ pub struct Pace {
     pub poll_intervals: &'static str,
     /// Lines that go into the section `[sender]` as they are.
     pub sender: &'static str,
+    /// The lines of the section `[gates]`.
+    pub gates: &'static str,
+    /// Sections that are added at the end: more accounts, stores, limits. `{atol}` stands for the vendor's address.
+    pub more: &'static str,
 }
 
 impl Default for Pace {
@@ -42,6 +46,14 @@ impl Default for Pace {
             grace: "1s",
             poll_intervals: r#"["1s"]"#,
             sender: "",
+            gates: r#"
+probe_interval = "300ms"
+longest_probe_interval = "2s"
+ramp_step = "100ms"
+interval = "200ms"
+worker_expiry = "4s"
+"#,
+            more: "",
         }
     }
 }
@@ -257,7 +269,10 @@ fn settings(database: &str, broker: &str, prefix: &str, atol: &str, pace: &Pace)
         grace,
         poll_intervals,
         sender,
+        gates,
+        more,
     } = pace;
+    let more = more.replace("{atol}", atol);
     let store = |code: &str| {
         format!(
             r#"
@@ -303,13 +318,16 @@ drain = "10s"
 interval = "100ms"
 drain = "10s"
 
+[gates]
+{gates}
+
 [accounts.main]
 vendor = "atol"
 url = "{atol}"
 login = "{login}"
 password = "{password}"
 group_code = "{group}"
-{}{}"#,
+{}{}{more}"#,
         store("main"),
         store("second"),
     )

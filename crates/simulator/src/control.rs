@@ -34,6 +34,7 @@ impl Control {
             documents: self.atol.documents(),
             refused: self.atol.refused(),
             answers: self.shared.answers(),
+            traffic: self.shared.traffic_so_far(),
         }
     }
 

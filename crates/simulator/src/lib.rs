@@ -10,8 +10,9 @@ mod interference;
 mod server;
 mod shared;
 mod simulator;
+mod traffic;
 
-pub use books::{Books, Document, Failure, FiscalDocument, Status};
+pub use books::{Books, Document, Failure, FiscalDocument, Status, Traffic};
 pub use control::Control;
 pub use fault_board::{FaultsInForce, InvalidFaults};
 pub use faults::{AccountState, Action, Callbacks, ErrorAnswer, Faults, Garbage, Point, Registers, Rule, When};
