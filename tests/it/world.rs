@@ -15,7 +15,7 @@ use kassa_tests::{urls, wait};
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use serde_json::Value;
-use simulator::{Books, CheckOnlineFiles, Document, Faults, Rule, Simulator};
+use simulator::{Account, Books, CheckOnlineFiles, Document, Faults, Rule, Simulator};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -28,6 +28,16 @@ pub(crate) fn pace() -> Pace {
         call: "2s",
         lease: "5s",
         ..Pace::default()
+    }
+}
+
+/// Another account at the same vendor, for tests that configure one.
+pub(crate) fn other_account() -> Account {
+    Account {
+        group: "other_1".to_owned(),
+        login: "other-login".to_owned(),
+        password: "other-password".to_owned(),
+        ..Account::default()
     }
 }
 
@@ -95,6 +105,8 @@ impl World {
     async fn make(purpose: &str, pace: &Pace) -> anyhow::Result<Self> {
         let certificates = std::env::temp_dir().join(format!("kassa-{purpose}-ca-{}", Uuid::new_v4().simple()));
         let simulator = Simulator::builder()
+            .account(Account::default())
+            .account(other_account())
             .delay(Duration::from_millis(20), Duration::from_millis(60))
             .checkonline(CheckOnlineFiles::in_folder(certificates))
             .checkonline_delay(Duration::from_millis(20), Duration::from_millis(60))

@@ -48,7 +48,7 @@ impl Ledger {
                         WHERE r.transaction_id = t.id
                             AND (r.doubt_since IS NOT NULL OR r.state IN ('waiting', 'done'))
                     )
-                RETURNING id, store, generation
+                RETURNING id, store, generation, version
             ),
             retired AS (
                 UPDATE registrations r
@@ -60,7 +60,7 @@ impl Ledger {
             ),
             told AS (
                 INSERT INTO events (id, type, store, transaction_id, body)
-                SELECT $4, $5, store, id, $6
+                SELECT $4, $5, store, id, $6::jsonb || jsonb_build_object('version', version)
                 FROM moved
             ),
             acted AS (

@@ -16,6 +16,20 @@ pub struct Books {
     /// How many answers of each kind went out, by a text such as `register 200 wait`, `register 400 system:33`,
     /// `report 200 done`, `register fault cut`.
     pub answers: BTreeMap<String, u64>,
+    /// How many requests came, by call and group: `register GROUP`, `report GROUP`.
+    #[serde(default)]
+    pub traffic: BTreeMap<String, Traffic>,
+}
+
+/// How many requests of one kind came to one group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// All of them.
+    pub requests: u64,
+    /// The most that were under way at once.
+    pub most_at_once: u64,
+    /// The most that came within any second.
+    pub most_in_a_second: u64,
 }
 
 impl Books {

@@ -45,6 +45,7 @@ impl Control {
             documents,
             refused,
             answers: self.shared.answers(),
+            traffic: self.shared.traffic_so_far(),
         }
     }
 

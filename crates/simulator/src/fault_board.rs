@@ -31,6 +31,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) vendor: &'static str,
     pub(crate) marker: Option<&'a str>,
     pub(crate) external_id: Option<&'a str>,
+    pub(crate) group: Option<&'a str>,
 }
 
 impl Subject<'_> {
@@ -149,7 +150,7 @@ mod tests {
         let mug = Subject {
             vendor: "atol",
             marker: Some("red mug"),
-            external_id: None,
+            ..Subject::default()
         };
         let actions: Vec<_> = (0..3)
             .map(|_| board.take(Point::Register, mug, &mut random).map(|r| r.action))
@@ -174,6 +175,20 @@ mod tests {
                 .take(Point::GetToken, Subject::default(), &mut fastrand::Rng::with_seed(1))
                 .is_none()
         );
+    }
+
+    #[test]
+    fn a_rule_for_a_group_leaves_the_others_alone() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut board = board(vec![Rule::new(Point::Report, Action::Cut).for_group("one")]);
+        let of = |group| Subject {
+            group: Some(group),
+            ..Subject::default()
+        };
+        assert!(!board.asks_for_subject(Point::Report), "the receipt need not be known");
+        assert!(board.take(Point::Report, of("one"), &mut random).is_some());
+        assert!(board.take(Point::Report, of("one-more"), &mut random).is_none());
+        assert!(board.take(Point::Report, Subject::default(), &mut random).is_none());
     }
 
     #[test]

@@ -57,6 +57,9 @@ pub struct Rule {
     /// Only receipts whose external id contains this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
+    /// Only requests to this group of registers, so that one account of several is in trouble.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 fn always() -> f64 {
@@ -76,6 +79,7 @@ impl Rule {
             vendor: None,
             marker: None,
             external_id: None,
+            group: None,
         }
     }
 
@@ -139,10 +143,20 @@ impl Rule {
         }
     }
 
+    /// Acts only on requests to this group of registers.
+    #[must_use]
+    pub fn for_group(self, group: impl Into<String>) -> Rule {
+        Rule {
+            group: Some(group.into()),
+            ..self
+        }
+    }
+
     pub(crate) fn delay(&self) -> Duration {
         Duration::from_millis(self.delay_ms)
     }
 
+    /// Whether the receipt itself must be known.
     pub(crate) fn has_matcher(&self) -> bool {
         self.marker.is_some() || self.external_id.is_some()
     }
@@ -157,7 +171,8 @@ impl Rule {
             Some(vendor) => vendor == subject.vendor,
             None => self.action.is_spoken_by(subject.vendor),
         };
-        asked && within(&self.marker, subject.marker) && within(&self.external_id, subject.external_id)
+        let of_the_group = self.group.as_deref().is_none_or(|group| subject.group == Some(group));
+        asked && of_the_group && within(&self.marker, subject.marker) && within(&self.external_id, subject.external_id)
     }
 }
 
@@ -165,7 +180,7 @@ impl Rule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Point {
-    /// The call for a token. It has no receipt, so rules with a matcher never act here.
+    /// The call for a token. It has no receipt and no group, so rules with a matcher never act here.
     GetToken,
     /// The call that hands a document over.
     Register,

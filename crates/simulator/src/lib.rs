@@ -11,8 +11,9 @@ mod interference;
 mod server;
 mod shared;
 mod simulator;
+mod traffic;
 
-pub use books::{Books, Document, Failure, FiscalDocument, Status};
+pub use books::{Books, Document, Failure, FiscalDocument, Status, Traffic};
 pub use checkonline::{Certificate, CheckOnlineFiles};
 pub use control::Control;
 pub use fault_board::{FaultsInForce, InvalidFaults};

@@ -73,6 +73,7 @@ async fn register(
     Path((version, group, operation)): Path<(Version, String, String)>,
     request: Request,
 ) -> Response {
+    let _under_way = atol.shared.traffic(Point::Register, &group);
     let (parts, body) = request.into_parts();
     // A fault without a matcher acts before a byte of the body is read.
     let mut unread = Some(body);
@@ -87,14 +88,13 @@ async fn register(
         .and_then(|bytes| serde_json::from_slice(bytes.as_ref()?).ok())
         .unwrap_or(Value::Null);
     let (external_id, marker) = subject_of(&known);
-    let rule = atol.shared.take_rule(
-        Point::Register,
-        Subject {
-            vendor: NAME,
-            marker,
-            external_id,
-        },
-    );
+    let subject = Subject {
+        vendor: NAME,
+        marker,
+        external_id,
+        group: Some(&group),
+    };
+    let rule = atol.shared.take_rule(Point::Register, subject);
     let interference = Interference::new(&atol.shared, Point::Register, rule, answers::on_purpose);
     if let Some(response) = interference.before().await {
         return response;
@@ -117,7 +117,8 @@ async fn report(
     Path((version, group, uuid)): Path<(Version, String, String)>,
     request: Request,
 ) -> Response {
-    let rule = atol.take_rule_for_report(&uuid);
+    let _under_way = atol.shared.traffic(Point::Report, &group);
+    let rule = atol.take_rule_for_report(&group, &uuid);
     let interference = Interference::new(&atol.shared, Point::Report, rule, answers::on_purpose);
     if let Some(response) = interference.before().await {
         return response;
@@ -212,6 +213,7 @@ impl Atol {
             vendor: NAME,
             marker: marker.as_deref(),
             external_id: Some(&external_id),
+            group: Some(group),
         };
 
         let callbacks = self.shared.faults().faults().callbacks;
@@ -267,20 +269,21 @@ impl Atol {
         }
     }
 
-    fn take_rule_for_report(&self, uuid: &str) -> Option<crate::faults::Rule> {
+    fn take_rule_for_report(&self, group: &str, uuid: &str) -> Option<crate::faults::Rule> {
+        let of_the_group = Subject {
+            group: Some(group),
+            ..Subject::of(NAME)
+        };
         if !self.shared.asks_for_subject(Point::Report) {
-            return self.shared.take_rule(Point::Report, Subject::of(NAME));
+            return self.shared.take_rule(Point::Report, of_the_group);
         }
         let office = lock(&self.office);
         let record = uuid.parse().ok().and_then(|uuid| office.by_uuid(uuid));
-        let subject = record.map_or_else(
-            || Subject::of(NAME),
-            |record| Subject {
-                vendor: NAME,
-                marker: record.order.marker(),
-                external_id: Some(&record.order.external_id),
-            },
-        );
+        let subject = record.map_or(of_the_group, |record| Subject {
+            marker: record.order.marker(),
+            external_id: Some(&record.order.external_id),
+            ..of_the_group
+        });
         self.shared.take_rule(Point::Report, subject)
     }
 

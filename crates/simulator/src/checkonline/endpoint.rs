@@ -52,6 +52,7 @@ async fn complex(
         vendor: NAME,
         marker: order.as_ref().ok().and_then(Order::marker),
         external_id: order.as_ref().ok().and_then(|order| order.requestid.as_deref()),
+        group: Some(group),
     };
     let rule = checkonline.shared.take_rule(Point::Register, subject);
     let interference = Interference::new(&checkonline.shared, Point::Register, rule, answers::on_purpose);
@@ -95,6 +96,7 @@ impl CheckOnline {
             vendor: NAME,
             marker: order.marker(),
             external_id: Some(&key.1),
+            group: Some(&key.0),
         };
         let registers = self.shared.faults().faults().registers;
         let (delay, fate) = match registers {
