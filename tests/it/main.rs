@@ -3,6 +3,7 @@
 mod callbacks;
 mod chaos;
 mod checkonline;
+mod doubles;
 mod events;
 mod gates;
 mod layers;
@@ -15,6 +16,7 @@ mod own;
 #[path = "../../crates/webhooks/tests/it/receiver.rs"]
 #[expect(dead_code, reason = "the tests of webhooks use more of it")]
 mod receiver;
+mod repetitions;
 mod restarts;
 mod strangers;
 mod weaknesses;

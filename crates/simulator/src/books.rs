@@ -101,7 +101,7 @@ pub enum Status {
     Wait,
     /// Registered.
     Done,
-    /// Not registered, and it never will be.
+    /// Not registered, and it never will be, unless the control API says so after all.
     Fail,
 }
 

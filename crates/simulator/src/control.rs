@@ -92,6 +92,15 @@ impl Control {
         self.atol.expire_tokens();
     }
 
+    /// Registers a document that was reported as failed: the answer was wrong, or the register came back and printed what
+    /// the service had given up. No document of the vendor says that this happens, or that it cannot; clients that send
+    /// the receipt again under another id rely on it not happening. Its reports say `done` from now on.
+    ///
+    /// Returns whether there was such a document and the register took it.
+    pub fn register_after_all(&self, external_id: &str) -> bool {
+        self.atol.register_after_all(external_id)
+    }
+
     /// Closes the shift of every register, so that receipt numbers begin again.
     pub fn close_shifts(&self) {
         self.atol.close_shifts();
@@ -117,6 +126,7 @@ pub(crate) fn router(control: Control) -> Router {
         .route("/control/tokens/expire", post(expire_tokens))
         .route("/control/shifts/close", post(close_shifts))
         .route("/control/devices/forget", post(forget_in_devices))
+        .route("/control/documents/register", post(register_after_all))
         .with_state(control)
 }
 
@@ -154,6 +164,19 @@ async fn clear_faults(State(control): State<Control>) -> StatusCode {
 async fn expire_tokens(State(control): State<Control>) -> StatusCode {
     control.expire_tokens();
     StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct OneDocument {
+    external_id: String,
+}
+
+async fn register_after_all(State(control): State<Control>, Query(document): Query<OneDocument>) -> StatusCode {
+    if control.register_after_all(&document.external_id) {
+        StatusCode::NO_CONTENT
+    } else {
+        StatusCode::NOT_FOUND
+    }
 }
 
 async fn close_shifts(State(control): State<Control>) -> StatusCode {

@@ -123,6 +123,10 @@ impl Atol {
         lock(&self.office).tokens.expire();
     }
 
+    pub(crate) fn register_after_all(&self, external_id: &str) -> bool {
+        lock(&self.office).register_after_all(external_id, &mut self.shared.random())
+    }
+
     pub(crate) fn close_shifts(&self) {
         lock(&self.office).close_shifts();
     }
