@@ -69,7 +69,7 @@ impl World {
 #[tokio::test]
 async fn a_callback_makes_a_receipt_done_long_before_its_poll() -> anyhow::Result<()> {
     within("called", &called_back(), async |world| {
-        let _http = world.fleet.start_http("http").await?;
+        let mut http = world.fleet.start_http("http").await?;
         let _all = world.all().await?;
         let began = Instant::now();
         for number in ["417", "418", "R-419"] {
@@ -104,6 +104,14 @@ async fn a_callback_makes_a_receipt_done_long_before_its_poll() -> anyhow::Resul
         for text in events.iter().chain(&answers).chain(&logs).chain([&shown, &checked]) {
             assert!(!text.contains(&secret), "{text}");
         }
+
+        let began = Instant::now();
+        assert!(http.stop(LIMIT).await?);
+        assert!(
+            began.elapsed() < Duration::from_secs(4),
+            "nothing was under way:\n{}",
+            http.log()
+        );
         Ok(())
     })
     .await
