@@ -1,11 +1,13 @@
 //! Cross-process tests: real executables, a real Postgres, a real `RabbitMQ`, and the simulated vendor's books.
 
+mod broker;
 mod callbacks;
 mod chaos;
 mod checkonline;
 mod doubles;
 mod events;
 mod gates;
+mod killed_broker;
 mod layers;
 mod letters;
 mod limits;
@@ -23,3 +25,4 @@ mod weaknesses;
 mod webhooks;
 mod wide;
 mod world;
+mod zombie;
