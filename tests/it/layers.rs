@@ -29,7 +29,7 @@ fn direct(package: &Package) -> BTreeSet<&str> {
 }
 
 /// Our crates and which of our crates each may use.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("receipt", &[]),
     ("ledger", &["receipt"]),
     ("queue", &["receipt"]),
@@ -38,11 +38,12 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("producer", &["receipt", "ledger", "queue", "service"]),
     ("sender", &["receipt", "ledger", "queue", "vendors", "service"]),
     ("poller", &["receipt", "ledger", "queue", "vendors", "service"]),
+    ("webhooks", &["receipt", "ledger", "service"]),
     ("simulator", &["receipt"]),
     (
         "kassa",
         &[
-            "receipt", "ledger", "queue", "vendors", "service", "producer", "sender", "poller",
+            "receipt", "ledger", "queue", "vendors", "service", "producer", "sender", "poller", "webhooks",
         ],
     ),
     ("xtask", &[]),
@@ -54,8 +55,8 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("async-rs", &["queue"]),
     ("sqlx", &["ledger"]),
     ("jiff-sqlx", &["ledger"]),
-    ("reqwest", &["vendors", "simulator"]),
-    ("axum", &["service", "simulator"]),
+    ("reqwest", &["vendors", "webhooks", "simulator"]),
+    ("axum", &["service", "poller", "simulator"]),
     ("hyper", &["service", "simulator"]),
     ("tracing-subscriber", &["service", "simulator"]),
     ("config", &["service"]),

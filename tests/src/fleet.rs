@@ -1,10 +1,12 @@
 //! A fleet of real processes with a database and a broker prefix of its own.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use ledger::Ledger;
+use tokio::net::TcpSocket;
 use uuid::Uuid;
 
 use crate::database::Database;
@@ -30,6 +32,8 @@ pub struct Pace {
     pub poll_intervals: &'static str,
     /// Lines that go into the section `[sender]` as they are.
     pub sender: &'static str,
+    /// Whether requests ask the vendor to call back, at [`Fleet::public`].
+    pub callbacks: bool,
 }
 
 impl Default for Pace {
@@ -42,6 +46,7 @@ impl Default for Pace {
             grace: "1s",
             poll_intervals: r#"["1s"]"#,
             sender: "",
+            callbacks: false,
         }
     }
 }
@@ -54,8 +59,18 @@ pub struct Fleet {
     pub database: Database,
     /// Its prefix at the broker.
     pub prefix: String,
+    /// Where the outside finds its HTTP, whichever process answers there: see [`Fleet::start_http`].
+    pub public: SocketAddr,
     config: PathBuf,
     program: PathBuf,
+    /// Keeps the public port for this fleet: bound, not listening.
+    _reserved: TcpSocket,
+}
+
+/// The secret in the address of the callbacks of a store, whose code this is.
+#[must_use]
+pub fn callback_secret(store: &str) -> String {
+    format!("secret-of-the-test-for-{store}")
 }
 
 /// Where a fleet finds its neighbours; a test puts a proxy in between.
@@ -89,14 +104,18 @@ impl Fleet {
         let config = folder.join("kassa.toml");
         let database_url = via(&database.url, routes.database.as_deref());
         let broker_url = via(&urls::amqp_url()?, routes.broker.as_deref());
-        std::fs::write(&config, settings(&database_url, &broker_url, &prefix, atol_url, pace))?;
+        let (reserved, public) = reserve_port()?;
+        let settings = settings(&database_url, &broker_url, &prefix, atol_url, pace, public);
+        std::fs::write(&config, settings)?;
         let program = urls::executable("KASSA_BIN", "kassa")?;
         let fleet = Self {
             folder,
             database,
             prefix,
+            public,
             config,
             program,
+            _reserved: reserved,
         };
         fleet.command(&["migrate"]).await?;
         Ok(fleet)
@@ -128,6 +147,27 @@ impl Fleet {
         ensure!(process.runs()?, "{name} has ended:\n{}", process.log());
         ready.with_context(|| process.log())?;
         Ok(process)
+    }
+
+    /// Starts a process with the role `http` at the public address, and waits until it is ready. Other processes that
+    /// have the role too listen on any free port, where nobody looks for them.
+    ///
+    /// # Errors
+    /// When it is not ready in time; its log is in the error.
+    pub async fn start_http(&self, name: &str) -> anyhow::Result<Process> {
+        let listen = self.public.to_string();
+        self.start_with(name, &["http"], &[("KASSA_HTTP__LISTEN", &listen)])
+            .await
+    }
+
+    /// Where the vendor calls back about receipts of a store.
+    #[must_use]
+    pub fn callback_url(&self, store: &str) -> String {
+        format!(
+            "http://{}/callbacks/atol/{store}/{}",
+            self.public,
+            callback_secret(store)
+        )
     }
 
     /// Starts a process with these roles without waiting for anything.
@@ -255,7 +295,16 @@ fn health_address(log: &str) -> Option<String> {
     Some(line.get("address")?.as_str()?.to_owned())
 }
 
-fn settings(database: &str, broker: &str, prefix: &str, atol: &str, pace: &Pace) -> String {
+/// A port of this machine that nobody else is given while the socket lives. Who knows it can listen on it.
+fn reserve_port() -> anyhow::Result<(TcpSocket, SocketAddr)> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let address = socket.local_addr()?;
+    Ok((socket, address))
+}
+
+fn settings(database: &str, broker: &str, prefix: &str, atol: &str, pace: &Pace, public: SocketAddr) -> String {
     let account = simulator::Account::default();
     let (login, password, group, inn) = (account.login, account.password, account.group, account.inn);
     let Pace {
@@ -266,7 +315,13 @@ fn settings(database: &str, broker: &str, prefix: &str, atol: &str, pace: &Pace)
         grace,
         poll_intervals,
         sender,
+        callbacks,
     } = pace;
+    let public_url = if *callbacks {
+        format!("public_url = \"http://{public}\"")
+    } else {
+        String::new()
+    };
     let store = |code: &str| {
         format!(
             r#"
@@ -278,7 +333,9 @@ payment_address = "https://shop.example"
 company_email = "kassa@shop.example"
 retry_intervals = {retry_intervals}
 poll_intervals = {poll_intervals}
-"#
+callback_secrets = ["{}"]
+"#,
+            callback_secret(code)
         )
     };
     format!(
@@ -288,6 +345,11 @@ format = "json"
 
 [health]
 listen = "127.0.0.1:0"
+
+[http]
+listen = "127.0.0.1:0"
+plain_on_loopback = true
+{public_url}
 
 [database]
 url = "{database}"

@@ -7,6 +7,7 @@
 pub mod database;
 pub mod fleet;
 pub mod listener;
+pub mod own;
 pub mod process;
 pub mod proxy;
 pub mod request;

@@ -79,14 +79,14 @@ pub async fn delete_topology(prefix: &str) -> anyhow::Result<()> {
 
     let connection = Connection::connect(&urls::amqp_url()?, ConnectionProperties::default()).await?;
     let seconds = ["1", "2", "5"];
-    let mut queues = ["intake", "dead"].map(ToOwned::to_owned).to_vec();
+    let mut queues = ["topology", "intake", "dead"].map(ToOwned::to_owned).to_vec();
     queues.extend(
         vendors::registry::VENDORS
             .iter()
             .flat_map(|vendor| [format!("send.{vendor}"), format!("retry.{vendor}")]),
     );
     let delays = seconds.map(|seconds| format!("delay.{seconds}s"));
-    let exchanges = ["requests", "send", "retry", "events", "dead"].map(ToOwned::to_owned);
+    let exchanges = ["topology", "requests", "send", "retry", "events", "dead"].map(ToOwned::to_owned);
     let channel = connection.create_channel().await?;
     for queue in queues.iter().chain(&delays) {
         channel

@@ -34,6 +34,22 @@ enum Command {
     List(ListArgs),
     /// Show one transaction with its history.
     Show(ShowArgs),
+    /// Look at messages that were not accepted, replay or drop them.
+    Dead(commands::dead::DeadArgs),
+    /// End an unknown outcome after looking the receipt up at the vendor.
+    Resolve(commands::resolve::ResolveArgs),
+    /// Close a transaction that is certainly not registered and shall not be.
+    Cancel(commands::cancel::CancelArgs),
+    /// List accounts with their gates; pause and resume them.
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// See and mend deliveries to the shops' webhooks.
+    Webhook {
+        #[command(subcommand)]
+        command: WebhookCommand,
+    },
+    /// Compare and repair exchanges and queues at the broker.
+    Topology(commands::topology::TopologyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -50,6 +66,8 @@ pub(crate) enum Role {
     Sender,
     /// Polls vendors, publishes events, drains the broker's dead letters.
     Poller,
+    /// Answers over HTTP: the callbacks of vendors.
+    Http,
     /// Everything, for a small shop.
     All,
 }
@@ -105,6 +123,90 @@ pub(crate) struct ShowArgs {
     pub(crate) output: Output,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Where the gate of each account stands, since when and why.
+    List(AccountListArgs),
+    /// Send nothing by an account until it is resumed; receipts are accepted and wait. Calls under way end as they end.
+    Pause(GateArgs),
+    /// Open the gate of an account, whoever closed it.
+    Resume(GateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AccountListArgs {
+    /// How to print the list.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GateArgs {
+    /// The account, as the configuration names it.
+    pub(crate) account: receipt::AccountName,
+    /// Why; kept, shown to others, and told to the stores of the account. A pause needs one.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Who, instead of the user of the system.
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) who: Option<String>,
+    /// How to print the gate as it is then.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WebhookCommand {
+    /// List the endpoints with what waits for them, or single deliveries.
+    List(WebhookListArgs),
+    /// Let a stopped endpoint go on, and try everything that waits for it at once.
+    Resume(WebhookResumeArgs),
+    /// Send a signed event of type webhook.test and print the answer.
+    Test(WebhookTestArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WebhookListArgs {
+    /// Only this store.
+    #[arg(long)]
+    pub(crate) store: Option<receipt::StoreCode>,
+    /// Single deliveries in this state, newest first, instead of endpoints.
+    #[arg(long, value_enum)]
+    pub(crate) state: Option<DeliveryWord>,
+    /// At most so many deliveries.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+    pub(crate) limit: i64,
+    /// How to print the list.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+/// Where a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DeliveryWord {
+    /// To be tried, again or for the first time.
+    Pending,
+    /// Taken by the endpoint.
+    Delivered,
+    /// Given up.
+    Exhausted,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WebhookResumeArgs {
+    /// Whose endpoint.
+    pub(crate) store: receipt::StoreCode,
+    /// Also what was given up.
+    #[arg(long)]
+    pub(crate) exhausted: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WebhookTestArgs {
+    /// Whose endpoint.
+    pub(crate) store: receipt::StoreCode,
+}
+
 /// For people or for machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Output {
@@ -133,6 +235,12 @@ pub(crate) async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Refund(args) => commands::submit::run(config, receipt::Operation::Refund, &args).await,
         Command::List(args) => commands::list::run(config, args).await,
         Command::Show(args) => commands::show::run(config, &args).await,
+        Command::Dead(args) => commands::dead::run(config, args).await,
+        Command::Resolve(args) => commands::resolve::run(config, &args).await,
+        Command::Cancel(args) => commands::cancel::run(config, &args).await,
+        Command::Account(command) => commands::account::run(config, command).await,
+        Command::Webhook { command } => commands::webhook::run(config, command).await,
+        Command::Topology(args) => commands::topology::run(config, args).await,
     }
 }
 

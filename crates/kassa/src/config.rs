@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use ledger::{GateSettings, Ledger, Watch, WorkerRole};
 use receipt::intake::Directory;
-use receipt::{AccountName, StoreCode, StoreSettings};
+use receipt::{AccountName, Limits, StoreCode, StoreSettings};
 use serde::Deserialize;
 use service::config::{Loaded, Sources};
 use vendors::{AccountSettings, CallTimeouts, Registry};
+
+use crate::http::{self, HttpConfig};
 
 /// Every section.
 #[derive(Debug, Deserialize)]
@@ -19,10 +22,15 @@ pub(crate) struct Config {
     pub(crate) health: service::health::HealthConfig,
     pub(crate) database: ledger::Config,
     pub(crate) broker: queue::Config,
+    pub(crate) http: HttpConfig,
     #[serde(default)]
     pub(crate) calls: CallTimeouts,
     pub(crate) sender: sender::Config,
     pub(crate) poller: poller::Config,
+    pub(crate) gates: GateSettings,
+    #[serde(default)]
+    pub(crate) limits: BTreeMap<AccountName, Limits>,
+    pub(crate) webhooks: webhooks::Config,
     #[serde(default)]
     pub(crate) accounts: BTreeMap<AccountName, AccountSettings>,
     #[serde(default)]
@@ -30,10 +38,12 @@ pub(crate) struct Config {
 }
 
 /// The commented defaults of all sections, in the order in which they are printed.
-pub(crate) const DEFAULTS: [&str; 4] = [
+pub(crate) const DEFAULTS: [&str; 6] = [
     service::DEFAULTS,
     sender::Config::DEFAULTS,
     poller::Config::DEFAULTS,
+    GateSettings::DEFAULTS,
+    webhooks::Config::DEFAULTS,
     include_str!("defaults.toml"),
 ];
 
@@ -54,7 +64,14 @@ impl Config {
         let mut faults = vendors::registry::faults(&self.accounts, self.calls);
         for (code, store) in &self.stores {
             faults.extend(store.faults().into_iter().map(|fault| format!("stores.{code}.{fault}")));
-            if !self.accounts.contains_key(&store.account) {
+            if let Some(account) = self.accounts.get(&store.account) {
+                let wrong = vendors::non_fatal_faults(&account.vendor(), &store.non_fatal_codes);
+                faults.extend(
+                    wrong
+                        .into_iter()
+                        .map(|fault| format!("stores.{code}.non_fatal_codes: {fault}")),
+                );
+            } else {
                 let known: Vec<_> = self.accounts.keys().map(AccountName::as_str).collect();
                 faults.push(format!(
                     "stores.{code}.account: there is no account {}; configured are: {}",
@@ -67,10 +84,28 @@ impl Config {
                 ));
             }
         }
-        let longest_call = Registry::build(&self.accounts, self.calls)
-            .map_or(std::time::Duration::ZERO, |registry| registry.longest_call());
+        let registry = Registry::build(&self.accounts, self.calls).ok();
+        if let Some(registry) = &registry {
+            let directory = self.directory();
+            faults.extend(http::callback_faults(&self.http, &directory, &self.stores, registry));
+        }
+        let longest_call = registry.map_or(std::time::Duration::ZERO, |registry| registry.longest_call());
         faults.extend(self.sender.faults(longest_call));
         faults.extend(self.poller.faults());
+        faults.extend(self.http.faults());
+        faults.extend(self.gates.faults());
+        for (account, limits) in &self.limits {
+            faults.extend(
+                limits
+                    .faults()
+                    .into_iter()
+                    .map(|fault| format!("limits.{account}.{fault}")),
+            );
+            if !self.accounts.contains_key(account) {
+                faults.push(format!("limits.{account}: there is no account {account}"));
+            }
+        }
+        faults.extend(self.webhooks.faults(&self.stores));
         faults
     }
 
@@ -85,16 +120,32 @@ impl Config {
         Ok(())
     }
 
-    /// Which stores there are, and which vendor each account has.
+    /// Which stores there are, each with the public address that it has of its own or shares, and which vendor each
+    /// account has.
     pub(crate) fn directory(&self) -> Arc<Directory> {
+        let shared = &self.http.public_url;
+        let with_address = |(code, store): (&StoreCode, &StoreSettings)| {
+            let public_url = store.public_url.clone().or_else(|| shared.clone());
+            let store = StoreSettings {
+                public_url,
+                ..store.clone()
+            };
+            (code.clone(), store)
+        };
         Arc::new(Directory {
-            stores: self.stores.clone(),
+            stores: self.stores.iter().map(with_address).collect(),
             vendors: self
                 .accounts
                 .iter()
                 .map(|(name, account)| (name.clone(), account.vendor()))
                 .collect(),
         })
+    }
+
+    /// The eye of one role on the gates and limits of the accounts.
+    pub(crate) fn watch(&self, ledger: &Ledger, role: WorkerRole) -> Watch {
+        let limits = self.limits.iter().map(|(account, limits)| (account.clone(), *limits));
+        Watch::new(ledger.clone(), self.gates.clone(), limits, self.directory(), role)
     }
 
     /// Every retry interval of every store: each has a delay exchange.

@@ -11,6 +11,9 @@ pub(crate) enum Failure {
     /// The state, or another document, forbids it.
     #[error("{0}")]
     Refused(String),
+    /// Some were done and some were not.
+    #[error("{0}")]
+    Partly(String),
     /// The input is wrong.
     #[error("{0}")]
     Usage(String),
@@ -20,12 +23,13 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// 2 usage, 3 not found, 4 refused, 69 unavailable (as `sysexits.h` has it).
+    /// 2 usage, 3 not found, 4 refused, 5 partly done, 69 unavailable (as `sysexits.h` has it).
     const fn code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
             Self::NotFound(_) => 3,
             Self::Refused(_) => 4,
+            Self::Partly(_) => 5,
             Self::Unavailable(_) => 69,
         }
     }
@@ -34,7 +38,7 @@ impl Failure {
 /// The text that `--help` shows.
 pub(crate) const CODES: &str = "\
 Exit codes: 0 done · 1 failure · 2 wrong usage or input · 3 not found · 4 refused by the state of the receipt · \
-69 database or broker not reachable";
+5 partly done · 69 database or broker not reachable";
 
 #[expect(clippy::print_stderr, reason = "a command tells its user on stderr")]
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {

@@ -16,8 +16,12 @@ pub(crate) fn print<T: Serialize>(
 ) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     let terminal = stdout.is_terminal();
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|row| row.iter().map(|cell| safe(cell)).collect())
+        .collect();
     let written = match (output, terminal) {
-        (Output::Json, _) => writeln!(stdout, "{}", serde_json::to_string_pretty(json)?),
+        (Output::Json, _) => writeln!(stdout, "{}", safe_json(&serde_json::to_string_pretty(json)?)),
         (Output::Table, _) | (Output::Auto, true) => writeln!(stdout, "{}", table(headings, rows)),
         (Output::Plain, _) | (Output::Auto, false) => rows.into_iter().try_for_each(|row| {
             let cells: Vec<String> = row.iter().map(|cell| cell.replace(['\t', '\n'], " ")).collect();
@@ -45,4 +49,56 @@ fn table(headings: &[&str], rows: Vec<Vec<String>>) -> String {
 /// Roubles for people.
 pub(crate) fn roubles(kopecks: i64) -> String {
     receipt::Money::from_kopecks(kopecks).to_string()
+}
+
+/// A stranger's text as a terminal may show it: what would move the cursor, colour the screen or turn the direction of
+/// reading is spelt out. Line breaks and tabs stay.
+pub(crate) fn safe(text: &str) -> String {
+    text.chars()
+        .map(|character| {
+            if is_unsafe(character) && !matches!(character, '\n' | '\t') {
+                character.escape_unicode().to_string()
+            } else {
+                character.to_string()
+            }
+        })
+        .collect()
+}
+
+/// The same document, with everything spelt as JSON spells it that a terminal might obey. Such characters stand in texts
+/// only, where an escape means the same.
+fn safe_json(document: &str) -> String {
+    document
+        .chars()
+        .map(|character| {
+            if is_unsafe(character) && character != '\n' {
+                format!("\\u{:04x}", u32::from(character))
+            } else {
+                character.to_string()
+            }
+        })
+        .collect()
+}
+
+/// Controls, among them the one-byte beginnings of terminal sequences (U+0080 to U+009F), and what hides or reorders
+/// text.
+fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_of_a_stranger_reaches_the_terminal_as_a_command() {
+        let nasty = "a\u{1b}[2Jb\u{9b}31m\u{202e}c\rd\ne\tf";
+        assert_eq!(safe(nasty), "a\\u{1b}[2Jb\\u{9b}31m\\u{202e}c\\u{d}d\ne\tf");
+        let document = serde_json::to_string_pretty(&serde_json::json!({ "a": nasty })).expect("a document");
+        let printed = safe_json(&document);
+        assert!(!printed.contains(['\u{1b}', '\u{9b}', '\u{202e}', '\r']), "{printed}");
+        let read: serde_json::Value = serde_json::from_str(&printed).expect("still a document");
+        assert_eq!(read["a"], nasty);
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use ledger::Ledger;
+use ledger::{Ledger, WorkerRole};
 use poller::Poller;
 use queue::{Broker, Pointers, Status};
 use sender::Sender;
@@ -15,10 +15,12 @@ use service::supervise::Supervisor;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vendors::Registry;
+use webhooks::Dispatcher;
 
 use crate::accounts;
 use crate::cli::Role;
 use crate::config::{self, Config};
+use crate::http;
 
 /// How often the database is asked for a sign of life.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
@@ -45,15 +47,30 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
     let pointers = Pointers::start(broker.publisher(), pointers_stop.clone());
     let registry = Arc::new(Registry::build(&config.accounts, config.calls)?);
 
+    let webhooks_client = webhooks::Client::build(&config.webhooks)?;
+
     let health = Health::default();
-    let (database, broker_check) = (health.check("database"), health.check("broker"));
+    let database = health.check("database");
+    // What comes over HTTP waits for no broker, so a process that has nothing else is ready without one.
+    let needs_broker = roles.iter().any(|&role| role != Role::Http);
+    let broker_check = needs_broker.then(|| health.check("broker"));
     // Before anything is claimed: an address that is taken ends the process, and claims would wait for their leases.
     let listening = service::health::serve(config.health.listen, health.clone(), stop.clone()).await?;
     tracing::info!(address = %listening.address(), "ready to answer /healthz and /readyz");
+    let http = match wants(roles, Role::Http) {
+        true => Some(http::bind(&config.http, &ledger, &config.directory(), &registry).await?),
+        false => None,
+    };
+    let webhooks_check = webhooks_check(&config, roles, &health);
     let mut supervisor = Supervisor::new(health, stop.clone());
     watch_database(&mut supervisor, &ledger, database, &stop);
-    watch_broker(&mut supervisor, &broker, broker_check, &stop);
+    if let Some(check) = broker_check {
+        watch_broker(&mut supervisor, &broker, check, &stop);
+        send_canaries(&mut supervisor, &broker, &stop);
+    }
     accounts::bind(&config, &ledger, &stop).await?;
+    // In every role, before anything makes an event.
+    webhooks::bind(&config.stores, &ledger, &stop).await?;
     let parts = Parts {
         ledger: &ledger,
         broker: &broker,
@@ -63,8 +80,23 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
     };
     let sender = wants(roles, Role::Sender).then(|| parts.sender(&config, &mut supervisor));
     let poller = wants(roles, Role::Poller).then(|| parts.poller(&config, &mut supervisor));
+    if let Some(server) = &http {
+        http::spawn(&mut supervisor, server, &stop);
+    }
 
-    let left = stopped(&config, supervisor, sender, poller, &stop).await;
+    let dispatcher = wants(roles, Role::Poller).then(|| {
+        let dispatcher = Dispatcher::new(
+            config.webhooks.clone(),
+            &config.stores,
+            ledger.clone(),
+            webhooks_client,
+            stop.clone(),
+        );
+        spawn_dispatcher(&mut supervisor, &dispatcher, webhooks_check);
+        dispatcher
+    });
+
+    let left = stopped(&config, supervisor, sender, poller, dispatcher, &stop).await;
     pointers_stop.cancel();
     pointers.drained().await;
     broker_stop.cancel();
@@ -81,6 +113,7 @@ async fn stopped(
     supervisor: Supervisor,
     sender: Option<Sender>,
     poller: Option<Poller>,
+    dispatcher: Option<Dispatcher>,
     stop: &CancellationToken,
 ) -> usize {
     stop.cancelled().await;
@@ -92,6 +125,7 @@ async fn stopped(
         // From here on nobody waits for a lost database any more.
         sender.iter().for_each(Sender::abort);
         poller.iter().for_each(Poller::abort);
+        dispatcher.iter().for_each(Dispatcher::abort);
         std::future::pending::<()>().await;
     };
     tokio::select! {
@@ -109,6 +143,9 @@ async fn stopped(
     if let Some(poller) = poller {
         left += poller.drained(deadline).await;
     }
+    if let Some(dispatcher) = dispatcher {
+        left += dispatcher.drained(deadline).await;
+    }
     left
 }
 
@@ -125,10 +162,9 @@ impl Parts<'_> {
     fn sender(&self, config: &Config, supervisor: &mut Supervisor) -> Sender {
         let sender = Sender::new(
             config.sender.clone(),
-            self.ledger.clone(),
+            config.watch(self.ledger, WorkerRole::Sender),
             self.broker.clone(),
             self.pointers.clone(),
-            config.directory(),
             Arc::clone(self.registry),
             self.stop.clone(),
         );
@@ -139,10 +175,9 @@ impl Parts<'_> {
     fn poller(&self, config: &Config, supervisor: &mut Supervisor) -> Poller {
         let poller = Poller::new(
             config.poller.clone(),
-            self.ledger.clone(),
+            config.watch(self.ledger, WorkerRole::Poller),
             self.broker.clone(),
             self.pointers.clone(),
-            config.directory(),
             Arc::clone(self.registry),
             self.stop.clone(),
         );
@@ -156,7 +191,7 @@ fn wants(roles: &[Role], role: Role) -> bool {
 }
 
 fn longest_drain(config: &Config) -> Duration {
-    config.sender.drain.max(config.poller.drain)
+    config.sender.drain.max(config.poller.drain).max(config.http.drain)
 }
 
 /// Who made an attempt, for people who read the table: the machine and the process.
@@ -176,6 +211,11 @@ fn spawn_sender(supervisor: &mut Supervisor, sender: &Sender) {
         let sender = sweeping.clone();
         async move { sender.sweep().await }
     });
+    let watching = sender.clone();
+    supervisor.spawn("watch the gates", move || {
+        let sender = watching.clone();
+        async move { sender.watch().await }
+    });
     for queue in sender.pointer_queues() {
         let following = sender.clone();
         supervisor.spawn(format!("follow {queue:?}"), move || {
@@ -191,15 +231,56 @@ fn spawn_poller(supervisor: &mut Supervisor, poller: &Poller) {
         let poller = polling.clone();
         async move { poller.poll().await }
     });
+    let telling = poller.clone();
+    supervisor.spawn("overdue", move || {
+        let poller = telling.clone();
+        async move { poller.tell_overdue().await }
+    });
+    let watching = poller.clone();
+    supervisor.spawn("watch the gates for polls", move || {
+        let poller = watching.clone();
+        async move { poller.watch().await }
+    });
     let relaying = poller.clone();
     supervisor.spawn("relay", move || {
         let poller = relaying.clone();
         async move { poller.relay().await }
     });
+    let replaying = poller.clone();
+    supervisor.spawn("replay", move || {
+        let poller = replaying.clone();
+        async move { poller.replay().await }
+    });
     let draining = poller.clone();
     supervisor.spawn("drain", move || {
         let poller = draining.clone();
         async move { poller.drain_dead().await }
+    });
+}
+
+/// A line of `/readyz`, for a process that delivers to webhooks.
+fn webhooks_check(config: &Config, roles: &[Role], health: &Health) -> Option<Check> {
+    let any = config.stores.values().any(|store| store.webhook.is_some());
+    (any && wants(roles, Role::Poller)).then(|| health.check("webhooks"))
+}
+
+fn spawn_dispatcher(supervisor: &mut Supervisor, dispatcher: &Dispatcher, check: Option<Check>) {
+    // Without a webhook there is nothing to look for.
+    let Some(check) = check.map(Arc::new) else { return };
+    let dispatching = dispatcher.clone();
+    supervisor.spawn("webhooks", move || {
+        let dispatcher = dispatching.clone();
+        async move { dispatcher.dispatch().await }
+    });
+    let forgetting = dispatcher.clone();
+    supervisor.spawn("forget deliveries", move || {
+        let dispatcher = forgetting.clone();
+        async move { dispatcher.forget().await }
+    });
+    let watching = dispatcher.clone();
+    supervisor.spawn("watch the webhooks", move || {
+        let (dispatcher, check) = (watching.clone(), Arc::clone(&check));
+        async move { dispatcher.watch(&check).await }
     });
 }
 
@@ -230,19 +311,40 @@ fn watch_broker(supervisor: &mut Supervisor, broker: &Broker, check: Check, stop
     supervisor.spawn("watch the broker", move || {
         let (broker, check, stop) = (broker.clone(), Arc::clone(&check), stop.clone());
         async move {
-            let mut status = broker.status();
+            let (mut status, mut problems) = (broker.status(), broker.problems());
             loop {
+                let sick: Vec<String> = problems.borrow_and_update().iter().map(ToString::to_string).collect();
                 match &*status.borrow_and_update() {
+                    // The process stays ready: the table wakes what a sick queue does not.
+                    Status::Connected if !sick.is_empty() => check.warn(sick.join("; ")),
                     Status::Connected => check.ok(),
                     Status::Blocked { reason, .. } => check.warn(format!("the broker takes nothing: {reason}")),
                     Status::Reconnecting { error, .. } => check.fail(format!("not connected: {error}")),
                     Status::Stopped => check.fail("stopped"),
                 }
-                match stop.run_until_cancelled(status.changed()).await {
+                let changed = async {
+                    tokio::select! {
+                        changed = status.changed() => changed,
+                        changed = problems.changed() => changed,
+                    }
+                };
+                match stop.run_until_cancelled(changed).await {
                     Some(Ok(())) => {}
                     Some(Err(_)) | None => return Ok(()),
                 }
             }
+        }
+    });
+}
+
+/// Finds queues that are there and take nothing.
+fn send_canaries(supervisor: &mut Supervisor, broker: &Broker, stop: &CancellationToken) {
+    let (broker, stop) = (broker.clone(), stop.clone());
+    supervisor.spawn("send canaries", move || {
+        let (broker, stop) = (broker.clone(), stop.clone());
+        async move {
+            broker.send_canaries(stop).await;
+            Ok(())
         }
     });
 }

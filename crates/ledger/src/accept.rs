@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use receipt::event::{Body, EventType, Subject};
+use receipt::intake::Prepared;
 use receipt::{AccountName, Doubt, EventId, ExternalId, Receipt, StateName, TransactionId, VendorName};
 use sqlx::PgPool;
 use sqlx::types::Json;
@@ -32,6 +34,22 @@ pub struct NewTransaction {
     pub first: First,
 }
 
+impl NewTransaction {
+    /// What was prepared, to be accepted.
+    #[must_use]
+    pub fn of(prepared: Prepared, first: First) -> Self {
+        Self {
+            subject: prepared.subject,
+            account: prepared.account,
+            vendor: prepared.vendor,
+            request_hash: prepared.request_hash,
+            receipt: prepared.receipt,
+            external_id: prepared.external_id,
+            first,
+        }
+    }
+}
+
 /// What follows acceptance.
 #[derive(Debug, Clone)]
 pub enum First {
@@ -53,6 +71,15 @@ pub enum Acceptance {
     Queued(TransactionId),
     /// Accepted now, and claimed by this process.
     Claimed(Box<Claimed>),
+    /// Accepted now as the next revision of a document whose receipt has certainly failed, and queued.
+    Revised {
+        /// The new transaction.
+        id: TransactionId,
+        /// Its key at the vendor: the next one of the document.
+        external_id: ExternalId,
+        /// The failed or cancelled transaction that it corrects.
+        replaces: TransactionId,
+    },
     /// The same request was accepted before; nothing changed.
     Known {
         /// The transaction.
@@ -77,7 +104,13 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::ExternalIdTaken`] when another document of the account has that key; an outage otherwise.
     pub async fn accept(&self, new: NewTransaction) -> Result<Acceptance, LedgerError> {
-        self.accepts.call(new).await
+        match self.accepts.call(new.clone()).await? {
+            Acceptance::Conflict { .. } => self.revise(&new).await,
+            settled @ (Acceptance::Queued(_)
+            | Acceptance::Claimed(_)
+            | Acceptance::Revised { .. }
+            | Acceptance::Known { .. }) => Ok(settled),
+        }
     }
 }
 
@@ -119,6 +152,7 @@ impl Ledger {
 /// One row of what the accepting statement answers.
 struct Answered {
     is_ours: bool,
+    is_claimed: bool,
     known_id: Option<Uuid>,
     known_state: Option<String>,
     known_hash: Option<Vec<u8>>,
@@ -167,12 +201,20 @@ fn acceptance(new: &NewTransaction, answered: &Answered) -> Result<Option<Accept
             external_id: new.external_id.clone(),
             doubt: Doubt::None,
             trials: 0,
+            total: new.receipt.total,
+            // By this process's clock and not the database's: minutes between them do not matter here.
+            accepted_at: Timestamp::now(),
             receipt: None,
             wire_body: Some(wire_body.clone()),
         })),
     };
     if answered.is_ours {
-        return Ok(Some(claimed()));
+        // Behind a closed gate it is accepted all the same, and waits.
+        return Ok(Some(if answered.is_claimed {
+            claimed()
+        } else {
+            Acceptance::Queued(ours)
+        }));
     }
     let (Some(id), Some(state), Some(hash), Some(fence)) = (
         answered.known_id,
@@ -262,7 +304,9 @@ async fn insert(
         sqlx::query!(
             r#"
         WITH input AS (
-            SELECT *
+            SELECT
+                input.*,
+                NOT EXISTS (SELECT FROM gates g WHERE g.account = input.account AND NOT g.is_open) AS gate_is_open
             FROM unnest(
                 $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
                 $9::bytea[], $10::jsonb[], $11::bigint[], $12::text[], $13::text[], $14::bigint[],
@@ -282,15 +326,15 @@ async fn insert(
             SELECT
                 id, store, account, vendor, operation, document_number, document_part, order_number,
                 request_hash, body, total_kopecks, external_id,
-                CASE WHEN lease_ms IS NULL THEN 'queued' ELSE 'sending' END,
-                CASE WHEN lease_ms IS NULL THEN 0 ELSE 1 END,
-                CASE WHEN lease_ms IS NULL THEN 0 ELSE 1 END,
-                CASE WHEN lease_ms IS NULL THEN NULL ELSE id END,
-                now() + coalesce(lease_ms, 0) * interval '1 millisecond'
-            FROM input
+                CASE WHEN is_claimed THEN 'sending' ELSE 'queued' END,
+                CASE WHEN is_claimed THEN 1 ELSE 0 END,
+                CASE WHEN is_claimed THEN 1 ELSE 0 END,
+                CASE WHEN is_claimed THEN id END,
+                now() + CASE WHEN is_claimed THEN lease_ms ELSE 0 END * interval '1 millisecond'
+            FROM (SELECT *, lease_ms IS NOT NULL AND gate_is_open AS is_claimed FROM input) input
             ORDER BY place
             ON CONFLICT (document_number, store, operation, document_part, revision) DO NOTHING
-            RETURNING id
+            RETURNING id, state, version
         ),
         renewed AS (
             -- A repetition of an acceptance that took effect although its answer was lost: while nobody else has
@@ -315,17 +359,18 @@ async fn insert(
             SELECT id, 1, 0, 'send', $17
             FROM input
             JOIN inserted USING (id)
-            WHERE lease_ms IS NOT NULL
+            WHERE inserted.state = 'sending'
         ),
         told AS (
             INSERT INTO events (id, type, store, transaction_id, body)
-            SELECT event_id, $18, store, id, event_body
+            SELECT event_id, $18, store, id, event_body || jsonb_build_object('version', version)
             FROM input
             JOIN inserted USING (id)
         )
         SELECT
             input.place AS "place!",
             coalesce(inserted.id, renewed.id) IS NOT NULL AS "is_ours!",
+            (renewed.id IS NOT NULL OR coalesce(inserted.state = 'sending', false)) AS "is_claimed!",
             known.id AS "known_id?",
             known.state AS "known_state?",
             known.request_hash AS "known_hash?",
@@ -380,6 +425,7 @@ async fn insert(
                 index,
                 Answered {
                     is_ours: row.is_ours,
+                    is_claimed: row.is_claimed,
                     known_id: row.known_id,
                     known_state: row.known_state,
                     known_hash: row.known_hash,

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use receipt::event::Subject;
-use receipt::{AccountName, Doubt, ExternalId, Receipt, TransactionId, VendorName};
+use receipt::ours::Expected;
+use receipt::{AccountName, Doubt, ExternalId, Money, Receipt, TransactionId, VendorName};
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::error::LedgerError;
 use crate::limit::limited;
 use crate::pool::Ledger;
+use crate::unreadable;
 
 /// How long a claim holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,10 +54,26 @@ pub struct Claimed {
     pub doubt: Doubt,
     /// Sends of the current cycle that were counted before this one.
     pub trials: u32,
+    /// What a document must add up to.
+    pub total: Money,
+    /// When we accepted it: a document that is much older is not ours.
+    pub accepted_at: Timestamp,
     /// The frozen content; there when `wire_body` is not.
     pub receipt: Option<Receipt>,
     /// The rendered request, if it was rendered before.
     pub wire_body: Option<String>,
+}
+
+impl Claimed {
+    /// What a document that comes for this registration must agree with.
+    #[must_use]
+    pub const fn expected(&self) -> Expected<'_> {
+        Expected {
+            external_id: &self.external_id,
+            total: self.total,
+            accepted_at: self.accepted_at,
+        }
+    }
 }
 
 /// What became of a pointer.
@@ -62,7 +81,8 @@ pub struct Claimed {
 pub enum Claim {
     /// This process sends it.
     Won(Box<Claimed>),
-    /// The pointer is stale: somebody else has it, it is not due, or it is settled.
+    /// The pointer is stale: somebody else has it, it is not due, it is settled, or the gate of its account is closed.
+    /// In the last case the row stays due, and is found in the table when the gate opens.
     Stale,
 }
 
@@ -75,12 +95,35 @@ pub struct Quota {
     pub slots: u32,
 }
 
+/// Who may claim one row behind a closed gate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prober {
+    /// As the gate bears it.
+    pub(crate) token: Uuid,
+    /// The transaction that is not wanted.
+    pub(crate) except: Option<Uuid>,
+}
+
+/// What a pointer asks for, and the token by which the row knows its claimer.
 #[derive(Debug, Clone)]
-pub(crate) struct Claiming {
+pub struct Claiming {
     id: TransactionId,
     fence: i32,
     token: Uuid,
     lease: Lease,
+}
+
+impl Claiming {
+    /// The claim of a pointer to `id` that was made when the row had this `fence`.
+    #[must_use]
+    pub fn new(id: TransactionId, fence: i32, lease: Lease) -> Self {
+        Self {
+            id,
+            fence,
+            token: Uuid::new_v4(),
+            lease,
+        }
+    }
 }
 
 impl Ledger {
@@ -90,20 +133,24 @@ impl Ledger {
     /// An outage. The same pointer may be tried again by a new call: a claim whose commit got no answer ends with its
     /// lease.
     pub async fn claim(&self, id: TransactionId, fence: i32, lease: Lease) -> Result<Claim, LedgerError> {
-        let claiming = Claiming {
-            id,
-            fence,
-            token: Uuid::new_v4(),
-            lease,
-        };
+        self.claim_as(&Claiming::new(id, fence, lease)).await
+    }
+
+    /// The same with a value that can be kept through an outage. The commit of a claim whose answer was lost may have
+    /// taken effect; asked again with the same value, the row knows its claimer, and no doubt arises.
+    ///
+    /// # Errors
+    /// An outage. Repeat it with the same value.
+    pub async fn claim_as(&self, claiming: &Claiming) -> Result<Claim, LedgerError> {
         match self.claims.call(claiming.clone()).await {
-            // The commit may have taken effect. Asked again with the same token, the row knows its claimer.
-            Err(error) if error.is_outage() => self.claims.call(claiming).await,
+            Err(error) if error.is_outage() => self.claims.call(claiming.clone()).await,
             answer => answer,
         }
     }
 
-    /// Claims rows that have been due for longer than `grace`, oldest first, at most `slots` of each account.
+    /// Claims rows that have been due for longer than `grace`, at most `slots` of each account; none of an account whose
+    /// gate is closed. The stores of an account that have something due get equal parts of its slots, each its longest due
+    /// first, so that a store with a great backlog starves no other.
     ///
     /// These are the rows whose pointer was lost, whose wait has no delay exchange, or whose claimer died. A row that
     /// was `sending` leaves a doubt: its claimer may have written to the vendor.
@@ -118,24 +165,117 @@ impl Ledger {
     ) -> Result<Vec<Claimed>, LedgerError> {
         let accounts: Vec<String> = quotas.iter().map(|quota| quota.account.as_str().to_owned()).collect();
         let slots: Vec<i64> = quotas.iter().map(|quota| i64::from(quota.slots)).collect();
+        self.claim_rows(&accounts, &slots, None, grace, lease).await
+    }
+
+    /// Claims one due row behind the closed gate of an account, for the prober whose token the gate bears.
+    pub(crate) async fn claim_behind_gate(
+        &self,
+        account: &AccountName,
+        prober: Prober,
+        lease: Lease,
+    ) -> Result<Option<Claimed>, LedgerError> {
+        let mut claims = self
+            .claim_rows(
+                &[account.as_str().to_owned()],
+                &[1],
+                Some(prober),
+                Duration::ZERO,
+                lease,
+            )
+            .await?;
+        Ok(claims.pop())
+    }
+
+    async fn claim_rows(
+        &self,
+        accounts: &[String],
+        slots: &[i64],
+        prober: Option<Prober>,
+        grace: Duration,
+        lease: Lease,
+    ) -> Result<Vec<Claimed>, LedgerError> {
         let rows = limited!(
             self.pool,
             fetch_all,
             sqlx::query_as!(
                 ClaimedRow,
                 r#"
-            WITH picked AS (
-                SELECT due.id, due.state
-                FROM unnest($1::text[], $2::bigint[]) AS quota (account, slots)
+            WITH RECURSIVE quotas AS (
+                SELECT q.account, q.slots
+                FROM unnest($1::text[], $2::bigint[]) AS q (account, slots)
+                WHERE NOT EXISTS (
+                    SELECT
+                    FROM gates g
+                    WHERE g.account = q.account
+                        AND NOT g.is_open
+                        AND (g.paused_at IS NOT NULL OR $6::uuid IS NULL OR g.probe_token IS DISTINCT FROM $6)
+                )
+            ),
+            stores AS (
+                -- One step in the index for each store that has anything due, now or later.
+                SELECT q.account, q.slots, (
+                    SELECT min(t.store)
+                    FROM transactions t
+                    WHERE t.account = q.account
+                        AND t.due_at IS NOT NULL
+                ) AS store
+                FROM quotas q
+                UNION ALL
+                SELECT s.account, s.slots, (
+                    SELECT min(t.store)
+                    FROM transactions t
+                    WHERE t.account = s.account
+                        AND t.store > s.store
+                        AND t.due_at IS NOT NULL
+                )
+                FROM stores s
+                WHERE s.store IS NOT NULL
+            ),
+            ready AS (
+                SELECT s.account, s.slots, s.store
+                FROM stores s
                 CROSS JOIN LATERAL (
-                    SELECT id, state
-                    FROM transactions
-                    WHERE account = quota.account
-                        AND due_at <= now() - $3::bigint * interval '1 millisecond'
-                        AND NOT (state = 'sending' AND unfinished >= 2)
-                    ORDER BY due_at
-                    LIMIT quota.slots
-                    FOR UPDATE SKIP LOCKED
+                    SELECT
+                    FROM transactions t
+                    WHERE t.account = s.account
+                        AND t.store = s.store
+                        AND t.due_at <= now() - $3::bigint * interval '1 millisecond'
+                        AND NOT (t.state = 'sending' AND t.unfinished >= 2)
+                        AND t.id IS DISTINCT FROM $7
+                    -- Without an order the planner may rather read the table than the index.
+                    ORDER BY t.due_at
+                    LIMIT 1
+                ) due
+            ),
+            places AS (
+                -- With fewer slots than stores, chance decides whose turn it is: nobody has to remember it.
+                SELECT
+                    account, store, slots,
+                    row_number() OVER (PARTITION BY account ORDER BY random()) AS place,
+                    count(*) OVER (PARTITION BY account) AS stores
+                FROM ready
+            ),
+            picked AS (
+                SELECT due.id, due.state
+                FROM places p
+                CROSS JOIN LATERAL (
+                    SELECT oldest.id, oldest.state
+                    FROM (
+                        SELECT id, state
+                        FROM transactions
+                        WHERE account = p.account
+                            AND store = p.store
+                            AND due_at <= now() - $3::bigint * interval '1 millisecond'
+                            AND NOT (state = 'sending' AND unfinished >= 2)
+                            AND id IS DISTINCT FROM $7
+                        ORDER BY due_at
+                        -- More than anybody has slots for. Only a number tells the planner that these are few; no more
+                        -- rows are locked than the outer limit lets through.
+                        LIMIT 1000
+                        FOR UPDATE SKIP LOCKED
+                    ) oldest
+                    LIMIT p.slots / p.stores + CASE WHEN p.place <= p.slots % p.stores THEN 1 ELSE 0 END
                 ) due
             ),
             claimed AS (
@@ -149,13 +289,24 @@ impl Ledger {
                     version = t.version + 1,
                     updated_at = now()
                 FROM picked
-                WHERE t.id = picked.id
+                -- The planner takes the rows that are picked for many, and would read the table for them.
+                WHERE t.id = ANY (ARRAY(SELECT id FROM picked))
+                    AND t.id = picked.id
                 RETURNING t.*, picked.state AS state_before
             ),
             attempted AS (
                 INSERT INTO attempts (transaction_id, number, generation, kind, worker)
                 SELECT id, fence, generation, 'send', $5
                 FROM claimed
+            ),
+            probing AS (
+                UPDATE gates g
+                SET state = 'probing',
+                    probe_transaction = c.id,
+                    probe_until = now() + $4::bigint * interval '1 millisecond'
+                FROM claimed c
+                WHERE g.account = c.account
+                    AND g.probe_token = $6
             ),
             doubted AS (
                 UPDATE registrations r
@@ -170,20 +321,23 @@ impl Ledger {
                 c.document_number AS "document_number!", c.document_part AS "document_part!", c.order_number,
                 c.account AS "account!", c.vendor AS "vendor!", c.generation AS "generation!", c.fence AS "fence!",
                 c.external_id AS "external_id!", c.trials AS "trials!",
+                c.total_kopecks AS "total_kopecks!", c.accepted_at AS "accepted_at!: jiff_sqlx::Timestamp",
                 (r.doubt_since IS NOT NULL OR c.state_before = 'sending') AS "doubtful!",
                 r.wire_body,
                 CASE WHEN r.wire_body IS NULL THEN c.body::text END AS body
             FROM claimed c
             JOIN registrations r ON r.transaction_id = c.id AND r.generation = c.generation
             "#,
-                &accounts,
-                &slots,
+                accounts,
+                slots,
                 millis(grace),
                 lease.until_claimable_ms(),
                 &self.worker,
+                prober.map(|prober| prober.token) as _,
+                prober.and_then(|prober| prober.except) as _,
             )
         );
-        Ok(readable(rows))
+        readable(&self.pool, rows).await
     }
 
     /// Transactions whose claimers ended without a word three times in a row: the receipt itself is suspected. The
@@ -201,6 +355,7 @@ impl Ledger {
             SELECT
                 t.id, t.store, t.operation, t.document_number, t.document_part, t.order_number,
                 t.account, t.vendor, t.generation, t.fence, t.external_id, t.trials,
+                t.total_kopecks, t.accepted_at AS "accepted_at: jiff_sqlx::Timestamp",
                 true AS "doubtful!",
                 r.wire_body,
                 NULL::text AS body
@@ -216,7 +371,7 @@ impl Ledger {
                 limit,
             )
         );
-        Ok(readable(rows))
+        readable(&self.pool, rows).await
     }
 
     /// Gives back a claim that was not used, without a trial: the worker is stopping.
@@ -270,6 +425,8 @@ struct ClaimedRow {
     fence: i32,
     external_id: String,
     trials: i32,
+    total_kopecks: i64,
+    accepted_at: jiff_sqlx::Timestamp,
     doubtful: bool,
     wire_body: Option<String>,
     body: Option<String>,
@@ -300,25 +457,34 @@ impl TryFrom<ClaimedRow> for Claimed {
             external_id: ExternalId::parse(&row.external_id).map_err(|error| corrupt(error.to_string()))?,
             doubt: if row.doubtful { Doubt::Stands } else { Doubt::None },
             trials: u32::try_from(row.trials).unwrap_or(0),
-            receipt: row
-                .body
-                .map(|body| serde_json::from_str(&body))
-                .transpose()
-                .map_err(|error| corrupt(format!("body: {error}")))?,
+            total: Money::from_kopecks(row.total_kopecks),
+            accepted_at: row.accepted_at.to_jiff(),
+            // Without it nothing can be rendered, and the attempt is recorded with that as its cause.
+            receipt: row.body.and_then(|body| {
+                serde_json::from_str(&body)
+                    .inspect_err(|error| tracing::error!(transaction.id = %row.id, %error, "a body cannot be read"))
+                    .ok()
+            }),
             wire_body: row.wire_body,
         })
     }
 }
 
 /// One row that does not hold together must not keep its neighbours from being sent.
-fn readable(rows: Vec<ClaimedRow>) -> Vec<Claimed> {
-    rows.into_iter()
-        .filter_map(|row| {
-            Claimed::try_from(row)
-                .inspect_err(|error| tracing::error!(error = %error, "a transaction cannot be read and is not sent"))
-                .ok()
-        })
-        .collect()
+async fn readable(pool: &PgPool, rows: Vec<ClaimedRow>) -> Result<Vec<Claimed>, LedgerError> {
+    let mut claims = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (id, fence) = (row.id, row.fence);
+        match Claimed::try_from(row) {
+            Ok(claimed) => claims.push(claimed),
+            // An outage here must not take the good claims along: the row is met again when its lease is over.
+            Err(why) => match unreadable::give_up(pool, id, fence, &why).await {
+                Ok(()) => {}
+                Err(error) => tracing::error!(error = %error, "the unreadable transaction keeps its claim"),
+            },
+        }
+    }
+    Ok(claims)
 }
 
 /// The unchanging part of a transaction, from its columns.
@@ -381,7 +547,10 @@ pub(crate) async fn claim_batch(
             FROM transactions t
             JOIN input ON input.id = t.id AND input.fence = t.fence
             WHERE t.state IN ('queued', 'retrying')
-                AND t.due_at <= now()
+                -- Rows are looked up by id. A plain comparison would let the planner read the index of due rows, which
+                -- it takes for small, and all of a backlog with it.
+                AND coalesce(t.due_at <= now(), false)
+                AND NOT EXISTS (SELECT FROM gates g WHERE g.account = t.account AND NOT g.is_open)
             ORDER BY t.id
             FOR UPDATE OF t SKIP LOCKED
         ),
@@ -431,6 +600,7 @@ pub(crate) async fn claim_batch(
             h.document_number AS "document_number!", h.document_part AS "document_part!", h.order_number,
             h.account AS "account!", h.vendor AS "vendor!", h.generation AS "generation!", h.fence AS "fence!",
             h.external_id AS "external_id!", h.trials AS "trials!", h.claim_token AS "claim_token!",
+            h.total_kopecks AS "total_kopecks!", h.accepted_at AS "accepted_at!: jiff_sqlx::Timestamp",
             r.doubt_since IS NOT NULL AS "doubtful!",
             r.wire_body,
             CASE WHEN r.wire_body IS NULL THEN h.body::text END AS body
@@ -448,6 +618,7 @@ pub(crate) async fn claim_batch(
     let mut won = std::collections::HashMap::with_capacity(rows.len());
     for row in rows {
         let token = row.claim_token;
+        let (id, fence) = (row.id, row.fence);
         let claimed = Claimed::try_from(ClaimedRow {
             id: row.id,
             store: row.store,
@@ -461,17 +632,24 @@ pub(crate) async fn claim_batch(
             fence: row.fence,
             external_id: row.external_id,
             trials: row.trials,
+            total_kopecks: row.total_kopecks,
+            accepted_at: row.accepted_at,
             doubtful: row.doubtful,
             wire_body: row.wire_body,
             body: row.body,
         });
-        won.insert(token, claimed);
+        match claimed {
+            Ok(claimed) => {
+                won.insert(token, claimed);
+            }
+            Err(why) => unreadable::give_up(&pool, id, fence, &why).await?,
+        }
     }
-    batch
+    Ok(batch
         .iter()
         .map(|claiming| match won.remove(&claiming.token) {
-            Some(claimed) => Ok(Claim::Won(Box::new(claimed?))),
-            None => Ok(Claim::Stale),
+            Some(claimed) => Claim::Won(Box::new(claimed)),
+            None => Claim::Stale,
         })
-        .collect()
+        .collect())
 }

@@ -25,6 +25,14 @@ pub struct PendingEvent {
     pub body: serde_json::Value,
 }
 
+impl PendingEvent {
+    /// The bytes to publish: the same for every repetition, and the same by the broker and by a webhook.
+    #[must_use]
+    pub fn published(&self) -> Vec<u8> {
+        receipt::event::published(self.id, &self.event_type, self.time, self.body.clone())
+    }
+}
+
 impl Ledger {
     /// Takes events to publish, oldest first. What is not marked published within half a minute is taken again.
     ///

@@ -1,13 +1,15 @@
-//! What a send came to, as the callers say it, and its flat form: what the columns become.
+//! What a send came to, as the callers say it, and its flat form.
 
 use std::time::Duration;
 
-use receipt::event::{Body, EventType};
+use receipt::event::EventType;
+use receipt::policy::RETIRED_CHECKS;
 use receipt::state::{Change, State};
-use receipt::{ExternalId, Failure, FiscalDocument, Refusal, VendorUuid};
+use receipt::{ExternalId, Failure, FiscalDocument, Refusal, TransactionId, VendorUuid};
 
 use crate::claim::{Claimed, millis};
 use crate::error::LedgerError;
+use crate::settle::{Entry, Kind};
 
 /// What was asked and answered, kept for people. Secrets and the buyer are masked already.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +71,9 @@ pub struct Outcome {
     pub refusal: Option<Box<Refusal>>,
     /// What follows.
     pub verdict: Verdict,
+    /// Of a refusal that leaves a doubt: for how long, from the beginning of this attempt, the vendor is known to
+    /// recognise the id.
+    pub horizon: Option<Duration>,
 }
 
 impl Outcome {
@@ -85,25 +90,12 @@ impl Outcome {
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {
-    /// The attempt is finished and the state is moved.
+    /// The try is kept and the state is moved, or the claim under which it was made holds anew.
     Applied,
-    /// The attempt is finished; the state belongs to a later attempt and was not touched.
+    /// The try is kept as evidence; the state belongs to somebody else by now and was not touched.
     Fenced,
     /// It was recorded before: an earlier try of the same record took effect although its answer was lost.
     Already,
-}
-
-/// The flat form of a verdict: what the columns become.
-pub(crate) struct Flat {
-    pub(crate) state: State,
-    pub(crate) class: &'static str,
-    pub(crate) registration: &'static str,
-    pub(crate) event: EventType,
-    pub(crate) due_ms: Option<i64>,
-    pub(crate) poll_ms: Option<i64>,
-    pub(crate) trials: Option<u32>,
-    pub(crate) vendor_uuid: Option<VendorUuid>,
-    pub(crate) next: Option<ExternalId>,
 }
 
 /// The refusal's class, or `otherwise` when there was no refusal.
@@ -111,92 +103,105 @@ pub(crate) fn class_of(refusal: Option<&Refusal>, otherwise: &'static str) -> &'
     refusal.map_or(otherwise, |refusal| refusal.class.name())
 }
 
-pub(crate) fn flatten(outcome: &Outcome) -> Result<Flat, LedgerError> {
-    let claimed = &outcome.claimed;
-    let class = |otherwise| class_of(outcome.refusal.as_deref(), otherwise);
-    let moved = |change: Change| {
-        State::Sending {
-            attempt: claimed.attempt,
-        }
-        .on(change)
-        .map_err(|illegal| LedgerError::Corrupt {
-            id: claimed.subject.transaction_id.to_string(),
-            what: illegal.to_string(),
-        })
-    };
-    let flat = |state, class, registration, event| Flat {
-        state,
-        class,
-        registration,
-        event,
-        due_ms: None,
-        poll_ms: None,
-        trials: None,
-        vendor_uuid: None,
-        next: None,
-    };
-    Ok(match &outcome.verdict {
-        Verdict::Accepted {
-            vendor_uuid,
-            adopted,
-            first_poll,
-        } => Flat {
-            poll_ms: Some(millis(*first_poll)),
-            vendor_uuid: Some(vendor_uuid.clone()),
-            // A send that was taken is a send of the cycle too: a receipt that is taken and dies again and again must
-            // come to the end of its trials.
-            trials: Some(claimed.trials.saturating_add(1)),
-            ..flat(
-                moved(Change::Accepted {
-                    vendor_uuid: vendor_uuid.clone(),
-                })?,
-                if *adopted { "adopted" } else { "accepted" },
-                "waiting",
-                EventType::Waiting,
-            )
-        },
-        Verdict::Done(fiscal) => flat(
-            moved(Change::Registered(fiscal.clone()))?,
-            "done",
-            "done",
-            EventType::Done,
-        ),
-        Verdict::Retry { delay, trials } => Flat {
-            due_ms: Some(millis(*delay)),
-            trials: Some(*trials),
-            ..flat(moved(Change::Deferred)?, class("retry"), "open", EventType::Retrying)
-        },
-        Verdict::Rekey { delay, trials, next } => Flat {
-            due_ms: Some(millis(*delay)),
-            trials: Some(*trials),
-            next: Some(next.clone()),
-            ..flat(moved(Change::Deferred)?, class("rekey"), "dead", EventType::Retrying)
-        },
-        Verdict::Failed(failure) => flat(
-            moved(Change::Refused(*failure))?,
-            class("permanent"),
-            "dead",
-            EventType::Failed,
-        ),
-        Verdict::Unknown => flat(moved(Change::Lost)?, class("unknown"), "open", EventType::Unknown),
+/// The state after a change, of a transaction that is in the state in which such changes come.
+pub(crate) fn moved(id: TransactionId, from: State, change: Change) -> Result<State, LedgerError> {
+    from.on(change).map_err(|illegal| LedgerError::Corrupt {
+        id: id.to_string(),
+        what: illegal.to_string(),
     })
 }
 
-pub(crate) fn event_body(outcome: &Outcome, flat: &Flat) -> Body {
-    let external_id = flat.next.as_ref().unwrap_or(&outcome.claimed.external_id).clone();
-    let body = Body::new(outcome.claimed.subject.clone(), external_id, flat.state.name())
-        .with_vendor_uuid(flat.vendor_uuid.clone())
-        .with_error(outcome.refusal.as_deref().cloned());
-    match &flat.state {
-        State::Done(fiscal) => body.with_fiscal(fiscal.as_ref().clone()),
-        State::Held
-        | State::Queued
-        | State::Sending { .. }
-        | State::Waiting { .. }
-        | State::Retrying
-        | State::Unknown
-        | State::Failed(_)
-        | State::Cancelled => body,
+impl Outcome {
+    pub(crate) fn entry(self) -> Result<Entry, LedgerError> {
+        let Self {
+            claimed,
+            evidence,
+            refusal,
+            verdict,
+            horizon,
+        } = self;
+        let id = claimed.subject.transaction_id;
+        let moved = |change| {
+            let attempt = claimed.attempt;
+            moved(id, State::Sending { attempt }, change)
+        };
+        let class = |otherwise| class_of(refusal.as_deref(), otherwise);
+        let mut entry = Entry {
+            kind: Kind::Send {
+                number: claimed.attempt,
+            },
+            id,
+            generation: claimed.generation,
+            external_id: claimed.external_id.clone(),
+            vendor_uuid: None,
+            state: None,
+            registration: "open",
+            class: class("done"),
+            due_ms: None,
+            poll_ms: None,
+            trials: None,
+            next: None,
+            leaves_doubt: refusal.as_deref().is_some_and(|refusal| refusal.class.leaves_doubt()),
+            horizon_ms: horizon.map(millis),
+            event: EventType::Done,
+            body: None,
+            double: None,
+            evidence,
+            refusal: None,
+        };
+        match verdict {
+            Verdict::Accepted {
+                vendor_uuid,
+                adopted,
+                first_poll,
+            } => {
+                entry.state = Some(moved(Change::Accepted {
+                    vendor_uuid: vendor_uuid.clone(),
+                })?);
+                entry.class = if adopted { "adopted" } else { "accepted" };
+                entry.registration = "waiting";
+                entry.event = EventType::Waiting;
+                entry.vendor_uuid = Some(vendor_uuid);
+                entry.poll_ms = Some(millis(first_poll));
+                // A send that was taken is a send of the cycle too: a receipt that is taken and dies again and again
+                // must come to the end of its trials.
+                entry.trials = Some(claimed.trials.saturating_add(1));
+            }
+            Verdict::Done(fiscal) => {
+                entry.state = Some(moved(Change::Registered(fiscal))?);
+                entry.registration = "done";
+            }
+            Verdict::Retry { delay, trials } => {
+                entry.state = Some(moved(Change::Deferred)?);
+                entry.class = class("retry");
+                entry.event = EventType::Retrying;
+                entry.due_ms = Some(millis(delay));
+                entry.trials = Some(trials);
+            }
+            Verdict::Rekey { delay, trials, next } => {
+                entry.state = Some(moved(Change::Deferred)?);
+                entry.class = class("rekey");
+                entry.registration = "dead";
+                entry.event = EventType::Retrying;
+                entry.due_ms = Some(millis(delay));
+                entry.poll_ms = Some(millis(RETIRED_CHECKS[0]));
+                entry.trials = Some(trials);
+                entry.next = Some(next);
+            }
+            Verdict::Failed(failure) => {
+                entry.state = Some(moved(Change::Refused(failure))?);
+                entry.class = class("permanent");
+                entry.registration = "dead";
+                entry.event = EventType::Failed;
+            }
+            Verdict::Unknown => {
+                entry.state = Some(moved(Change::Lost)?);
+                entry.class = class("unknown");
+                entry.event = EventType::Unknown;
+            }
+        }
+        let uuid = entry.vendor_uuid.clone();
+        Ok(entry.telling(claimed.subject, uuid, refusal))
     }
 }
 

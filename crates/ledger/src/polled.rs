@@ -1,19 +1,21 @@
-//! What a poll came to, as the callers say it, and its flat form: what the columns become.
+//! What a poll came to, as the callers say it, and its flat form.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use receipt::event::{Body, EventType, Subject};
+use receipt::event::{EventType, Subject};
+use receipt::ours::Expected;
 use receipt::state::{Change, State};
 use receipt::{AccountName, ExternalId, Failure, FiscalDocument, Money, Refusal, StateName, VendorUuid};
+use uuid::Uuid;
 
-use crate::claim::millis;
+use crate::claim::{Claimed, Lease, millis};
 use crate::error::LedgerError;
-use crate::outcome::{Evidence, class_of, fiscal_of};
+use crate::outcome::{Evidence, class_of, moved};
+use crate::settle::{Entry, Kind};
 
 /// A registration whose poll is due, taken by this process for the length of a lease.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Polled {
     /// Id, store, operation and document.
     pub subject: Subject,
@@ -31,12 +33,26 @@ pub struct Polled {
     pub age: Duration,
     /// The transaction's state at the time of the claim.
     pub state: StateName,
+    /// Of a registration that is not the live one: how long ago the next one was opened.
+    pub retired: Option<Duration>,
     /// Sends of the current cycle.
     pub trials: u32,
     /// What the document must add up to.
     pub total: Money,
     /// When we accepted it: a document that is much older is not ours.
     pub accepted_at: Timestamp,
+}
+
+impl Polled {
+    /// What a document that was found under this registration must agree with.
+    #[must_use]
+    pub const fn expected(&self) -> Expected<'_> {
+        Expected {
+            external_id: &self.external_id,
+            total: self.total,
+            accepted_at: self.accepted_at,
+        }
+    }
 }
 
 /// What a poll came to, as decided.
@@ -54,14 +70,18 @@ pub enum PollVerdict {
         trials: u32,
         /// The next key.
         next: ExternalId,
+        /// When the retired id is asked about again.
+        check: Duration,
     },
+    /// A retired id is dead, as was known. Ask again after this, or no more.
+    Dead(Option<Duration>),
     /// A person must act.
     Failed(Failure),
-    /// The outcome is not known.
+    /// The outcome is not known. Of a retired id: it is asked about no more.
     Unknown,
 }
 
-/// The result of one poll.
+/// The result of one poll. Consumes what was asked about, and carries a token, so that it is recorded once.
 #[derive(Debug, Clone)]
 pub struct PollRecord {
     /// What was asked.
@@ -72,80 +92,120 @@ pub struct PollRecord {
     pub refusal: Option<Box<Refusal>>,
     /// What follows.
     pub verdict: PollVerdict,
+    kind: Kind,
 }
 
-pub(crate) struct Flat {
-    /// `None`: the transaction stays where it is.
-    pub(crate) state: Option<State>,
-    pub(crate) class: &'static str,
-    pub(crate) registration: &'static str,
-    pub(crate) event: EventType,
-    pub(crate) due_ms: Option<i64>,
-    pub(crate) poll_ms: Option<i64>,
-    pub(crate) trials: Option<u32>,
-    pub(crate) next: Option<ExternalId>,
-}
-
-pub(crate) fn flatten(record: &PollRecord) -> Result<Flat, LedgerError> {
-    let polled = &record.polled;
-    let class = |otherwise| class_of(record.refusal.as_deref(), otherwise);
-    let moved = |change: Change| {
-        State::Waiting {
-            vendor_uuid: polled.vendor_uuid.clone(),
+impl PollRecord {
+    /// What a poll came to.
+    #[must_use]
+    pub fn new(polled: Polled, evidence: Evidence, refusal: Option<Box<Refusal>>, verdict: PollVerdict) -> Self {
+        let kind = Kind::Poll { token: Uuid::new_v4() };
+        Self {
+            polled,
+            evidence,
+            refusal,
+            verdict,
+            kind,
         }
-        .on(change)
-        .map(Some)
-        .map_err(|illegal| LedgerError::Corrupt {
-            id: polled.subject.transaction_id.to_string(),
-            what: illegal.to_string(),
-        })
-    };
-    let flat = |state, class, registration, event| Flat {
-        state,
-        class,
-        registration,
-        event,
-        due_ms: None,
-        poll_ms: None,
-        trials: None,
-        next: None,
-    };
-    Ok(match &record.verdict {
-        PollVerdict::Again(delay) => Flat {
-            poll_ms: Some(millis(*delay)),
-            ..flat(None, class("waiting"), "waiting", EventType::Waiting)
-        },
-        PollVerdict::Done(fiscal) => flat(
-            moved(Change::Registered(fiscal.clone()))?,
-            "done",
-            "done",
-            EventType::Done,
-        ),
-        PollVerdict::Rekey { delay, trials, next } => Flat {
-            due_ms: Some(millis(*delay)),
-            trials: Some(*trials),
-            next: Some(next.clone()),
-            ..flat(moved(Change::Deferred)?, class("rekey"), "dead", EventType::Retrying)
-        },
-        PollVerdict::Failed(failure) => flat(
-            moved(Change::Refused(*failure))?,
-            class("permanent"),
-            "dead",
-            EventType::Failed,
-        ),
-        PollVerdict::Unknown => flat(moved(Change::Lost)?, class("unknown"), "waiting", EventType::Unknown),
-    })
-}
+    }
 
-pub(crate) fn event_body(record: &PollRecord, flat: &Flat) -> Option<Body> {
-    let state = flat.state.as_ref()?;
-    let external_id = flat.next.as_ref().unwrap_or(&record.polled.external_id).clone();
-    let vendor_uuid = flat.next.is_none().then(|| record.polled.vendor_uuid.clone());
-    let body = Body::new(record.polled.subject.clone(), external_id, state.name())
-        .with_vendor_uuid(vendor_uuid)
-        .with_error(record.refusal.as_deref().cloned());
-    Some(match fiscal_of(state) {
-        Some(fiscal) => body.with_fiscal(fiscal.clone()),
-        None => body,
-    })
+    /// The same as a probe: asked under `claimed`, before its id is sent for the first time. While that claim holds,
+    /// its lease begins anew ([`crate::Recorded::Applied`]), or a document ends it.
+    #[must_use]
+    pub fn before_sending(self, claimed: &Claimed, lease: Lease) -> Self {
+        let kind = Kind::Probe {
+            token: Uuid::new_v4(),
+            holder: claimed.attempt,
+            lease_ms: lease.until_claimable_ms(),
+        };
+        Self { kind, ..self }
+    }
+
+    /// The same evidence with an unknown outcome: for a re-key whose next key belongs to another document.
+    #[must_use]
+    pub fn unknown(self) -> Self {
+        Self {
+            verdict: PollVerdict::Unknown,
+            ..self
+        }
+    }
+
+    pub(crate) fn entry(self) -> Result<Entry, LedgerError> {
+        let Self {
+            polled,
+            evidence,
+            refusal,
+            verdict,
+            kind,
+        } = self;
+        let id = polled.subject.transaction_id;
+        let moved = |change| {
+            let vendor_uuid = polled.vendor_uuid.clone();
+            moved(id, State::Waiting { vendor_uuid }, change).map(Some)
+        };
+        let class = |otherwise| class_of(refusal.as_deref(), otherwise);
+        let mut entry = Entry {
+            kind,
+            id,
+            generation: polled.generation,
+            external_id: polled.external_id.clone(),
+            vendor_uuid: Some(polled.vendor_uuid.clone()),
+            state: None,
+            registration: "waiting",
+            class: class("waiting"),
+            due_ms: None,
+            poll_ms: None,
+            trials: None,
+            next: None,
+            leaves_doubt: false,
+            horizon_ms: None,
+            event: EventType::Waiting,
+            body: None,
+            double: None,
+            evidence,
+            refusal: None,
+        };
+        match verdict {
+            PollVerdict::Again(delay) => entry.poll_ms = Some(millis(delay)),
+            PollVerdict::Done(fiscal) => {
+                entry.state = moved(Change::Registered(fiscal))?;
+                entry.class = "done";
+                entry.registration = "done";
+                entry.event = EventType::Done;
+            }
+            PollVerdict::Rekey {
+                delay,
+                trials,
+                next,
+                check,
+            } => {
+                entry.state = moved(Change::Deferred)?;
+                entry.class = class("rekey");
+                entry.registration = "dead";
+                entry.event = EventType::Retrying;
+                entry.due_ms = Some(millis(delay));
+                entry.poll_ms = Some(millis(check));
+                entry.trials = Some(trials);
+                entry.next = Some(next);
+            }
+            PollVerdict::Dead(again) => {
+                entry.class = class("rekey");
+                entry.registration = "dead";
+                entry.poll_ms = again.map(millis);
+            }
+            PollVerdict::Failed(failure) => {
+                entry.state = moved(Change::Refused(failure))?;
+                entry.class = class("permanent");
+                entry.registration = "dead";
+                entry.event = EventType::Failed;
+            }
+            PollVerdict::Unknown => {
+                entry.state = moved(Change::Lost)?;
+                entry.class = class("unknown");
+                entry.event = EventType::Unknown;
+            }
+        }
+        let uuid = entry.next.is_none().then(|| polled.vendor_uuid.clone());
+        Ok(entry.telling(polled.subject, uuid, refusal))
+    }
 }

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::accept::{Acceptance, NewTransaction};
 use crate::batch::Batcher;
+use crate::callback::Hint;
 use crate::claim::{Claim, Claiming};
 use crate::config::Config;
 use crate::error::LedgerError;
@@ -31,6 +32,7 @@ pub struct Ledger {
     pub(crate) renders: Batcher<Rendered, String>,
     pub(crate) records: Batcher<Outcome, Recorded>,
     pub(crate) polls: Batcher<PollRecord, Recorded>,
+    pub(crate) hints: Batcher<Hint, ()>,
     tasks: TaskTracker,
 }
 
@@ -74,15 +76,21 @@ impl Ledger {
             })
         };
         let records = {
-            let pool = pool.clone();
+            let (pool, worker) = (pool.clone(), Arc::clone(&worker));
             Batcher::start(&tasks, LARGEST_BATCH, move |batch| {
-                crate::record::record_batch(pool.clone(), batch)
+                crate::record::record_batch(pool.clone(), Arc::clone(&worker), batch)
             })
         };
         let polls = {
             let (pool, worker) = (pool.clone(), Arc::clone(&worker));
             Batcher::start(&tasks, LARGEST_BATCH, move |batch| {
                 crate::poll::record_polls(pool.clone(), Arc::clone(&worker), batch)
+            })
+        };
+        let hints = {
+            let pool = pool.clone();
+            Batcher::start(&tasks, LARGEST_BATCH, move |batch| {
+                crate::callback::make_polls_due(pool.clone(), batch)
             })
         };
         Self {
@@ -93,6 +101,7 @@ impl Ledger {
             renders,
             records,
             polls,
+            hints,
             tasks,
         }
     }
@@ -129,9 +138,10 @@ impl Ledger {
             renders,
             records,
             polls,
+            hints,
             worker: _,
         } = self;
-        drop((accepts, claims, renders, records, polls));
+        drop((accepts, claims, renders, records, polls, hints));
         tasks.close();
         // Other clones keep the batches alive; they are not waited for.
         let _ = tokio::time::timeout(Duration::from_secs(5), tasks.wait()).await;

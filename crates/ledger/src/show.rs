@@ -6,6 +6,7 @@ use serde::Serialize;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use crate::act::ActionRow;
 use crate::error::LedgerError;
 use crate::pool::Ledger;
 
@@ -37,6 +38,10 @@ pub struct TransactionRow {
     pub document_number: String,
     /// Which receipt of it.
     pub document_part: String,
+    /// Which content of it: above 0 it corrects another one.
+    pub revision: i32,
+    /// The failed or cancelled transaction that it corrects.
+    pub replaces: Option<Uuid>,
     /// The shop's order.
     pub order_number: Option<String>,
     /// The account.
@@ -100,6 +105,31 @@ pub struct AttemptRow {
     pub cure_en: Option<String>,
 }
 
+/// One external id and what became of it, as the history shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct RegistrationRow {
+    /// Which of the transaction's registrations.
+    pub generation: i32,
+    /// The key at the vendor.
+    pub external_id: String,
+    /// The vendor's own id.
+    pub vendor_uuid: Option<String>,
+    /// `open`, `waiting`, `done` or `dead`.
+    pub state: String,
+    /// Since when the vendor may hold it without our having an answer that says so.
+    pub doubt_since: Option<Timestamp>,
+    /// Until when a doubt may be settled by repeating, as far as an answer said so.
+    pub doubt_until: Option<Timestamp>,
+    /// Since when the vendor has it.
+    pub waiting_since: Option<Timestamp>,
+    /// When it is asked about next.
+    pub next_poll_at: Option<Timestamp>,
+    /// Its fiscal document. A transaction whose registrations have two of them is registered twice.
+    pub fiscal: Option<FiscalDocument>,
+    /// When it was opened.
+    pub created_at: Timestamp,
+}
+
 /// One transaction with everything that is known about it.
 #[derive(Debug, Clone, Serialize)]
 pub struct TransactionDetails {
@@ -108,8 +138,12 @@ pub struct TransactionDetails {
     pub transaction: TransactionRow,
     /// The frozen content.
     pub body: serde_json::Value,
+    /// Its external ids, oldest first.
+    pub registrations: Vec<RegistrationRow>,
     /// Its tries, oldest first.
     pub attempts: Vec<AttemptRow>,
+    /// What people did to it, oldest first.
+    pub actions: Vec<ActionRow>,
 }
 
 /// Counts and sums of one operation in one state.
@@ -131,6 +165,8 @@ struct Row {
     operation: String,
     document_number: String,
     document_part: String,
+    revision: i32,
+    replaces: Option<Uuid>,
     order_number: Option<String>,
     account: String,
     state: String,
@@ -153,6 +189,8 @@ impl From<Row> for TransactionRow {
             operation: row.operation,
             document_number: row.document_number,
             document_part: row.document_part,
+            revision: row.revision,
+            replaces: row.replaces,
             order_number: row.order_number,
             account: row.account,
             state: row.state,
@@ -179,7 +217,7 @@ impl Ledger {
             Row,
             r#"
             SELECT id, store, operation, document_number, document_part, order_number, account, state, failure,
-                external_id, vendor_uuid, trials, total_kopecks,
+                revision, replaces, external_id, vendor_uuid, trials, total_kopecks,
                 fiscal AS "fiscal: Json<FiscalDocument>",
                 due_at AS "due_at: jiff_sqlx::Timestamp",
                 accepted_at AS "accepted_at: jiff_sqlx::Timestamp",
@@ -212,7 +250,7 @@ impl Ledger {
             Row,
             r#"
             SELECT id, store, operation, document_number, document_part, order_number, account, state, failure,
-                external_id, vendor_uuid, trials, total_kopecks,
+                revision, replaces, external_id, vendor_uuid, trials, total_kopecks,
                 fiscal AS "fiscal: Json<FiscalDocument>",
                 due_at AS "due_at: jiff_sqlx::Timestamp",
                 accepted_at AS "accepted_at: jiff_sqlx::Timestamp",
@@ -246,6 +284,39 @@ impl Ledger {
         let body = sqlx::query_scalar!("SELECT body FROM transactions WHERE id = $1", transaction.id)
             .fetch_one(&self.pool)
             .await?;
+        let registrations = sqlx::query!(
+            r#"
+            SELECT r.generation, r.external_id, r.vendor_uuid, r.state,
+                coalesce(r.fiscal, CASE WHEN r.state = 'done' AND r.generation = t.generation THEN t.fiscal END)
+                    AS "fiscal: Json<FiscalDocument>",
+                r.doubt_since AS "doubt_since: jiff_sqlx::Timestamp",
+                r.doubt_until AS "doubt_until: jiff_sqlx::Timestamp",
+                r.waiting_since AS "waiting_since: jiff_sqlx::Timestamp",
+                r.next_poll_at AS "next_poll_at: jiff_sqlx::Timestamp",
+                r.created_at AS "created_at: jiff_sqlx::Timestamp"
+            FROM registrations r
+            JOIN transactions t ON t.id = r.transaction_id
+            WHERE r.transaction_id = $1
+            ORDER BY r.generation
+            "#,
+            transaction.id,
+        )
+        .fetch_all(&self.pool)
+        .await?
+        .into_iter()
+        .map(|row| RegistrationRow {
+            generation: row.generation,
+            external_id: row.external_id,
+            vendor_uuid: row.vendor_uuid,
+            state: row.state,
+            doubt_since: row.doubt_since.map(jiff_sqlx::Timestamp::to_jiff),
+            doubt_until: row.doubt_until.map(jiff_sqlx::Timestamp::to_jiff),
+            waiting_since: row.waiting_since.map(jiff_sqlx::Timestamp::to_jiff),
+            next_poll_at: row.next_poll_at.map(jiff_sqlx::Timestamp::to_jiff),
+            fiscal: row.fiscal.map(|fiscal| fiscal.0),
+            created_at: row.created_at.to_jiff(),
+        })
+        .collect();
         let attempts = sqlx::query!(
             r#"
             SELECT number, kind, worker, duration_ms, class, error_type, code, http_status, request, answer,
@@ -280,10 +351,13 @@ impl Ledger {
             cure_en: row.cure_en,
         })
         .collect();
+        let actions = self.actions(transaction.id).await?;
         Ok(TransactionDetails {
             transaction,
             body,
+            registrations,
             attempts,
+            actions,
         })
     }
 

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::{Evidence, LedgerError, PollRecord, PollVerdict, Polled, Quota, Recorded, until_taken};
-use receipt::RetryPolicy;
-use tokio::sync::OwnedSemaphorePermit;
+use ledger::{
+    CloseReason, Evidence, LedgerError, PollLimit, PollRecord, PollVerdict, Polled, Quota, Recorded, until_taken,
+};
+use receipt::{Refusal, RetryClass, RetryPolicy};
 use tracing::Instrument;
 
 use crate::decide::decide;
+use crate::places::Place;
 use crate::poller::Context;
 
 /// What a poll's claim must leave beyond the call itself.
@@ -16,14 +18,7 @@ const RECORDING: Duration = Duration::from_secs(5);
 
 /// Claims what is due into the free slots and starts asking. Returns how many.
 pub(crate) async fn step(context: &Arc<Context>) -> Result<usize, LedgerError> {
-    let mut slots = std::collections::BTreeMap::new();
-    for (account, places) in &context.slots {
-        let taken: Vec<OwnedSemaphorePermit> =
-            std::iter::from_fn(|| Arc::clone(places).try_acquire_owned().ok()).collect();
-        if !taken.is_empty() {
-            slots.insert(account.clone(), taken);
-        }
-    }
+    let mut slots = context.places.take();
     let quotas: Vec<Quota> = slots
         .iter()
         .map(|(account, taken)| Quota {
@@ -40,56 +35,81 @@ pub(crate) async fn step(context: &Arc<Context>) -> Result<usize, LedgerError> {
         .await?;
     let count = due.len();
     for polled in due {
-        let slot = slots.get_mut(&polled.account).and_then(Vec::pop);
+        let Some(mut slot) = slots.get_mut(&polled.account).and_then(Vec::pop) else {
+            continue;
+        };
+        slot.begin();
         let span =
             tracing::info_span!("poll", transaction.id = %polled.subject.transaction_id, poll.number = polled.polls);
         context
             .questions
             .spawn(ask(Arc::clone(context), polled, slot).instrument(span));
     }
+    for (account, left) in &slots {
+        context.places.set_backlog(account, left.is_empty());
+    }
     Ok(count)
 }
 
-async fn ask(context: Arc<Context>, polled: Polled, slot: Option<OwnedSemaphorePermit>) {
+/// Tells of what has waited for longer than its store allows. Returns how many were found.
+pub(crate) async fn tell_overdue(context: &Context) -> Result<usize, LedgerError> {
+    const AT_ONCE: i64 = 100;
+    let accounts: Vec<_> = context.registry.accounts().cloned().collect();
+    let limits: Vec<PollLimit> = context
+        .directory
+        .stores
+        .iter()
+        .map(|(code, store)| PollLimit {
+            store: code.clone(),
+            after: store.overdue_after,
+        })
+        .collect();
+    context
+        .ledger
+        .tell_overdue(&accounts, &limits, receipt::settings::OVERDUE_AFTER, AT_ONCE)
+        .await
+}
+
+async fn ask(context: Arc<Context>, polled: Polled, slot: Place) {
+    // Only accounts that can be asked have slots, and only what has a slot is claimed.
     let vendor = context.registry.get(&polled.account);
     let Some(follower) = vendor.as_deref().and_then(vendors::Vendor::follower) else {
-        tracing::error!(
-            "{} has an account that cannot be asked; it is asked again later",
-            polled.external_id
-        );
         return;
     };
     let reply = follower.follow(&polled.vendor_uuid).await;
     drop(slot);
+    if let Err(refusal) = &reply.outcome {
+        halt(&context, &polled, refusal).await;
+    }
     let store = context.directory.stores.get(&polled.subject.store);
     // No quiet time: a registration whose fate is known may be followed by the next one at once.
     let policy = store.map_or_else(RetryPolicy::default, |store| store.retry_policy(Duration::ZERO));
-    let decided = decide(reply.outcome, &polled, store, &policy, &context.registers);
+    let decided = decide(
+        reply.outcome,
+        &polled,
+        store,
+        &policy,
+        &context.registers,
+        &context.config.retired_checks,
+    );
     tell(
         &polled,
         &decided.verdict,
         decided.refusal.as_deref(),
         reply.exchange.duration,
     );
-    let record = PollRecord {
-        polled,
-        evidence: Evidence {
-            request: reply.exchange.request,
-            http_status: reply.exchange.http_status,
-            answer: reply.exchange.answer,
-            duration: reply.exchange.duration,
-        },
-        refusal: decided.refusal,
-        verdict: decided.verdict,
+    let evidence = Evidence {
+        request: reply.exchange.request,
+        http_status: reply.exchange.http_status,
+        answer: reply.exchange.answer,
+        duration: reply.exchange.duration,
     };
+    let record = PollRecord::new(polled, evidence, decided.refusal, decided.verdict);
     match until_taken(&context.abort, "a poll", || context.ledger.record_poll(record.clone())).await {
         Ok(Recorded::Applied | Recorded::Fenced | Recorded::Already) => {}
         // A machine must not choose another key than the next one.
         Err(LedgerError::ExternalIdTaken) => {
-            let unknown = PollRecord {
-                verdict: PollVerdict::Unknown,
-                ..record
-            };
+            let unknown = record.unknown();
             let recorded = until_taken(&context.abort, "a poll", || context.ledger.record_poll(unknown.clone())).await;
             tracing::error!(
                 ?recorded,
@@ -100,6 +120,18 @@ async fn ask(context: Arc<Context>, polled: Polled, slot: Option<OwnedSemaphoreP
             let error = service::error::chain(&error);
             tracing::error!(error, "the answer is not recorded; it is asked for again");
         }
+    }
+}
+
+/// An account that is certainly refused is not asked again, and nothing is sent by it, until a sender's probe works.
+async fn halt(context: &Context, polled: &Polled, refusal: &Refusal) {
+    if refusal.class != (RetryClass::Halt { certain: true }) {
+        return;
+    }
+    let account = &polled.account;
+    if let Err(error) = context.watch.close(account, CloseReason::Halt, refusal).await {
+        let error = service::error::chain(&error);
+        tracing::warn!(%account, error, "the gate of the account {account} could not be closed; the next refusal tries again");
     }
 }
 
@@ -117,6 +149,9 @@ fn tell(polled: &Polled, verdict: &PollVerdict, refusal: Option<&receipt::Refusa
         }
         PollVerdict::Rekey { next, .. } => {
             tracing::warn!(%external_id, duration_ms, "{external_id} is dead, {next} follows: {cause}");
+        }
+        PollVerdict::Dead(_) => {
+            tracing::info!(%external_id, duration_ms, "{external_id} was retired and is dead, as was known: {cause}");
         }
         PollVerdict::Failed(_) | PollVerdict::Unknown => {
             tracing::error!(%external_id, duration_ms, "{external_id} needs a person: {cause}");

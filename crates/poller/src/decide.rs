@@ -7,11 +7,9 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use ledger::{PollVerdict, Polled};
-use receipt::{Decision, Doubt, FiscalDocument, Refusal, RetryClass, RetryPolicy, StoreSettings, Text};
+use receipt::{Decision, Doubt, Refusal, RetryClass, RetryPolicy, StoreSettings, Text};
 use vendors::News;
 
-/// How much earlier than our acceptance a register's clock may have stamped our document.
-const CLOCKS_APART: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 /// How long a vendor keeps results (ATOL v4: 32 days, v5: 30); after it no poll will ever tell.
 const RESULTS_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
@@ -24,7 +22,8 @@ pub struct Decided {
     pub refusal: Option<Box<Refusal>>,
 }
 
-/// Decides after one poll. `registers` is the time zone in which the registers stamp their documents.
+/// Decides after one poll. `registers` is the time zone in which the registers stamp their documents, `checks` when a
+/// retired id is asked about again, counted from the re-key.
 #[must_use]
 pub fn decide(
     outcome: Result<News, Box<Refusal>>,
@@ -32,36 +31,60 @@ pub fn decide(
     store: Option<&StoreSettings>,
     policy: &RetryPolicy,
     registers: &TimeZone,
+    checks: &[Duration],
 ) -> Decided {
     match outcome {
         Err(refusal) => again(Some(refusal), polled, store),
         Ok(News::None(reason)) => again(reason, polled, store),
-        Ok(News::Done {
-            mut fiscal,
-            external_id,
-        }) => match foreign(&fiscal, external_id.as_deref(), polled, registers) {
-            None => {
-                let settlement_sign = polled.subject.operation.tag_value();
-                fiscal.qr = fiscal.qr.take().or_else(|| Some(fiscal.qr_text(settlement_sign)));
-                Decided {
-                    verdict: PollVerdict::Done(fiscal),
+        Ok(News::Done { fiscal, external_id }) => {
+            match (
+                polled.expected().foreign(&fiscal, external_id.as_deref(), registers),
+                polled.retired,
+            ) {
+                (None, _) => Decided {
+                    verdict: PollVerdict::Done(Box::new(fiscal.with_qr_text(polled.subject.operation.tag_value()))),
                     refusal: None,
-                }
+                },
+                (Some(foreign), None) => Decided {
+                    verdict: PollVerdict::Unknown,
+                    refusal: Some(foreign),
+                },
+                // Somebody else's document says nothing about ours, and ours has gone on under another id.
+                (Some(foreign), Some(retired)) => Decided {
+                    verdict: PollVerdict::Dead(next_check(checks, retired)),
+                    refusal: Some(foreign),
+                },
             }
-            Some(refusal) => Decided {
-                verdict: PollVerdict::Unknown,
-                refusal: Some(Box::new(refusal)),
-            },
-        },
-        Ok(News::Refused(refusal)) => Decided {
-            verdict: after_refusal(&refusal, polled, policy),
-            refusal: Some(refusal),
-        },
+        }
+        Ok(News::Refused(refusal)) => {
+            // The store may take a refusal for less final than the vendor's table does.
+            let refusal = match store {
+                Some(store) => Box::new(store.reclassed(*refusal)),
+                None => refusal,
+            };
+            Decided {
+                verdict: match polled.retired {
+                    None => after_refusal(&refusal, polled, policy, checks),
+                    // It was known to be dead; an answer that proves less does not bring it back.
+                    Some(retired) => PollVerdict::Dead(next_check(checks, retired)),
+                },
+                refusal: Some(refusal),
+            }
+        }
     }
 }
 
+/// How long to wait for the next check of an id that was retired so long ago; `None` after the last one.
+fn next_check(checks: &[Duration], retired: Duration) -> Option<Duration> {
+    checks
+        .iter()
+        .filter(|check| **check > retired)
+        .min()
+        .map(|check| *check - retired)
+}
+
 fn again(refusal: Option<Box<Refusal>>, polled: &Polled, store: Option<&StoreSettings>) -> Decided {
-    if polled.age >= RESULTS_KEPT {
+    if polled.age.max(polled.retired.unwrap_or_default()) >= RESULTS_KEPT {
         let forgotten = kassa(
             "no_result",
             Text::new(
@@ -74,9 +97,9 @@ fn again(refusal: Option<Box<Refusal>>, polled: &Polled, store: Option<&StoreSet
             refusal: Some(Box::new(forgotten)),
         };
     }
-    let planned = store.map_or(Duration::from_secs(60), |store| {
-        store.poll_delay(polled.polls, polled.age)
-    });
+    // A retired id that does not answer as it did is asked about like one that waits.
+    let age = polled.retired.unwrap_or(polled.age);
+    let planned = store.map_or(Duration::from_secs(60), |store| store.poll_delay(polled.polls, age));
     let asked = match refusal.as_deref().map(|refusal| &refusal.class) {
         Some(RetryClass::Retry { after: Some(after), .. }) => (*after).min(receipt::policy::LONGEST_RETRY_AFTER),
         Some(
@@ -94,58 +117,23 @@ fn again(refusal: Option<Box<Refusal>>, polled: &Polled, store: Option<&StoreSet
     }
 }
 
-fn after_refusal(refusal: &Refusal, polled: &Polled, policy: &RetryPolicy) -> PollVerdict {
+fn after_refusal(refusal: &Refusal, polled: &Polled, policy: &RetryPolicy, checks: &[Duration]) -> PollVerdict {
     // The vendor named its uuid and a final answer: no doubt stands. The send was counted when it was taken.
     let trials = polled.trials.saturating_sub(1);
     match policy.decide(&refusal.class, Doubt::None, trials) {
         Decision::Rekey { delay, trials, wake: _ } => match polled.external_id.next_generation() {
-            Ok(next) => PollVerdict::Rekey { delay, trials, next },
+            Ok(next) => PollVerdict::Rekey {
+                delay,
+                trials,
+                next,
+                check: next_check(checks, Duration::ZERO).unwrap_or(receipt::policy::RETIRED_CHECKS[0]),
+            },
             Err(_) => PollVerdict::Failed(receipt::Failure::Exhausted),
         },
         Decision::Fail(failure) => PollVerdict::Failed(failure),
         // A final answer is never repeated under the same id: what proves nothing dead is for a person.
         Decision::Retry { .. } | Decision::Unknown => PollVerdict::Unknown,
     }
-}
-
-/// Why the document is not ours, if it is not. Somebody else may have used our id at the vendor's account.
-fn foreign(
-    fiscal: &FiscalDocument,
-    external_id: Option<&str>,
-    polled: &Polled,
-    registers: &TimeZone,
-) -> Option<Refusal> {
-    let what = |ru: String, en: String| Some(kassa("foreign_document", Text::new(ru, en)));
-    if let Some(theirs) = external_id.filter(|theirs| *theirs != polled.external_id.as_str()) {
-        return what(
-            format!("Поставщик вернул документ с другим ключом: {theirs}."),
-            format!("The vendor returned a document with another key: {theirs}."),
-        );
-    }
-    if fiscal.total != polled.total {
-        return what(
-            format!("Сумма документа {} не равна сумме чека {}.", fiscal.total, polled.total),
-            format!(
-                "The document's total {} is not the receipt's total {}.",
-                fiscal.total, polled.total
-            ),
-        );
-    }
-    let earliest = polled.accepted_at - CLOCKS_APART;
-    let stamped = fiscal
-        .registered_at
-        .to_zoned(registers.clone())
-        .map(|zoned| zoned.timestamp());
-    if stamped.is_ok_and(|stamped| stamped < earliest) {
-        return what(
-            format!("Документ пробит {} — раньше, чем чек был принят.", fiscal.registered_at),
-            format!(
-                "The document was registered at {}, before the receipt was accepted.",
-                fiscal.registered_at
-            ),
-        );
-    }
-    None
 }
 
 fn kassa(code: &str, cause: Text) -> Refusal {
@@ -161,3 +149,6 @@ fn kassa(code: &str, cause: Text) -> Refusal {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

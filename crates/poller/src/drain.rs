@@ -12,6 +12,9 @@ use receipt::intake::Prepared;
 
 use crate::poller::Context;
 
+/// How the types begin of messages that roles send to look after the broker; no request has such a type.
+const OUR_OWN: &str = "kassa.";
+
 /// Looks at what the broker dead-lettered.
 pub(crate) struct Drain {
     pub(crate) context: Arc<Context>,
@@ -24,6 +27,14 @@ impl Handler for Drain {
         if Pointer::decode(&delivery).is_ok() {
             // The table wakes its transaction; the message itself is worth nothing.
             tracing::warn!("a pointer was dead-lettered by the broker; its transaction is woken by the table");
+            return Disposition::Done;
+        }
+        if delivery
+            .message_type
+            .as_deref()
+            .is_some_and(|kind| kind.starts_with(OUR_OWN))
+        {
+            // A canary that found no queue: its sender knows by the missing answer.
             return Disposition::Done;
         }
         let request = Request {
@@ -46,24 +57,18 @@ impl Drain {
     async fn accept(&self, delivery: &Delivery, prepared: Prepared) -> Disposition {
         let context = &self.context;
         let vendor = prepared.vendor.clone();
-        let new = NewTransaction {
-            subject: prepared.subject,
-            account: prepared.account,
-            vendor: prepared.vendor,
-            request_hash: prepared.request_hash,
-            receipt: prepared.receipt,
-            external_id: prepared.external_id,
-            first: First::Queue,
-        };
+        let new = NewTransaction::of(prepared, First::Queue);
         match until_taken(&context.stop, "a request", || context.ledger.accept(new.clone())).await {
-            Ok(Acceptance::Queued(transaction)) => {
+            Ok(Acceptance::Queued(transaction) | Acceptance::Revised { id: transaction, .. }) => {
                 tracing::info!("a request that the broker had dead-lettered is accepted");
                 context.pointers.send(&vendor, Pointer { transaction, fence: 0 }, None);
                 Disposition::Done
             }
             Ok(Acceptance::Claimed(_) | Acceptance::Known { .. }) => Disposition::Done,
-            Ok(Acceptance::Conflict { id, state: _ }) => self.bury(delivery, Rejection::conflict(id)).await,
-            Err(LedgerError::ExternalIdTaken) => self.bury(delivery, Rejection::key_taken()).await,
+            Ok(Acceptance::Conflict { id, state }) => {
+                self.bury(delivery, Rejection::conflict(new.subject, id, state)).await
+            }
+            Err(LedgerError::ExternalIdTaken) => self.bury(delivery, Rejection::key_taken(new.subject)).await,
             Err(LedgerError::Unavailable(_) | LedgerError::Closed) => Disposition::Leave,
             Err(error) => {
                 let error = service::error::chain(&error);

@@ -1,15 +1,14 @@
 //! The role: which loops it has, and how they stop.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use ledger::{Ledger, LedgerError, Outage};
+use ledger::{Ledger, LedgerError, Outage, Watch};
 use queue::{Broker, Pointers, Publisher, Queue, Status};
 use receipt::AccountName;
 use receipt::intake::{Directory, moscow};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,7 +16,8 @@ use vendors::Registry;
 
 use crate::config::Config;
 use crate::drain::Drain;
-use crate::{ask, relay};
+use crate::places::Places;
+use crate::{ask, relay, replay};
 
 /// What an aborted question gets to say so.
 const ABORTING: Duration = Duration::from_millis(500);
@@ -31,7 +31,8 @@ pub(crate) struct Context {
     pub(crate) pointers: Pointers,
     pub(crate) directory: Arc<Directory>,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) slots: BTreeMap<AccountName, Arc<Semaphore>>,
+    pub(crate) watch: Watch,
+    pub(crate) places: Places,
     /// The time zone in which registers stamp their documents.
     pub(crate) registers: TimeZone,
     pub(crate) questions: TaskTracker,
@@ -53,21 +54,17 @@ impl Poller {
     #[must_use]
     pub fn new(
         config: Config,
-        ledger: Ledger,
+        watch: Watch,
         broker: Broker,
         pointers: Pointers,
-        directory: Arc<Directory>,
         registry: Arc<Registry>,
         stop: CancellationToken,
     ) -> Self {
-        let places = usize::try_from(config.slots)
-            .unwrap_or(Semaphore::MAX_PERMITS)
-            .min(Semaphore::MAX_PERMITS);
-        let slots = registry
-            .accounts()
-            .filter(|account| registry.get(account).is_some_and(|vendor| vendor.follower().is_some()))
-            .map(|account| (account.clone(), Arc::new(Semaphore::new(places))))
-            .collect();
+        let (ledger, directory) = (watch.ledger().clone(), Arc::clone(watch.directory()));
+        let can_be_asked =
+            |account: &&AccountName| registry.get(account).is_some_and(|vendor| vendor.follower().is_some());
+        let accounts: Vec<AccountName> = registry.accounts().filter(can_be_asked).cloned().collect();
+        let places = Places::new(accounts, config.slots, watch.clone());
         let context = Context {
             config,
             ledger,
@@ -76,7 +73,8 @@ impl Poller {
             pointers,
             directory,
             registry,
-            slots,
+            watch,
+            places,
             registers: moscow(),
             questions: TaskTracker::new(),
             stop,
@@ -97,8 +95,36 @@ impl Poller {
         let mut ticks = tokio::time::interval(context.config.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut outage = Outage::of("polls");
+        while !context.stop.is_cancelled() {
+            let found = outage.over(self.poll_once().await)?;
+            match found {
+                Some(1..) => {}
+                Some(0) => {
+                    tokio::select! {
+                        () = context.stop.cancelled() => {}
+                        _ = ticks.tick() => {}
+                        () = context.places.freed() => {}
+                    }
+                }
+                None => {
+                    context.stop.run_until_cancelled(ticks.tick()).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The loop that looks at the gates and shows this process to the other workers.
+    ///
+    /// # Errors
+    /// When the database refuses the question; an outage is waited for.
+    pub async fn watch(&self) -> anyhow::Result<()> {
+        let context = &self.context;
+        let mut ticks = tokio::time::interval(context.watch.settings().interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut outage = Outage::of("gates");
         while context.stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            while outage.over(self.poll_once().await)?.unwrap_or(0) > 0 && !context.stop.is_cancelled() {}
+            outage.over(context.watch.refresh().await)?;
         }
         Ok(())
     }
@@ -109,6 +135,21 @@ impl Poller {
     /// When the database cannot be asked.
     pub async fn poll_once(&self) -> Result<usize, LedgerError> {
         ask::step(&self.context).await
+    }
+
+    /// The loop that tells of what has waited for too long. It goes by time alone: nobody need be there to ask.
+    ///
+    /// # Errors
+    /// When the database refuses the question; an outage is waited for.
+    pub async fn tell_overdue(&self) -> anyhow::Result<()> {
+        let context = &self.context;
+        let mut ticks = tokio::time::interval(context.config.overdue_interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut outage = Outage::of("overdue receipts");
+        while context.stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            while outage.over(ask::tell_overdue(context).await)?.unwrap_or(0) > 0 && !context.stop.is_cancelled() {}
+        }
+        Ok(())
     }
 
     /// The loop that publishes events.
@@ -158,6 +199,29 @@ impl Poller {
         Ok(())
     }
 
+    /// The loop that accepts dead letters whose store has been configured since.
+    ///
+    /// # Errors
+    /// When the database refuses the question; an outage is waited for.
+    pub async fn replay(&self) -> anyhow::Result<()> {
+        let context = &self.context;
+        let mut ticks = tokio::time::interval(context.config.replay_interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut outage = Outage::of("dead letters of stores that are configured now");
+        while context.stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            while outage.over(self.replay_once().await)?.unwrap_or(0) > 0 && !context.stop.is_cancelled() {}
+        }
+        Ok(())
+    }
+
+    /// One step of it. Returns how many letters were looked at.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn replay_once(&self) -> Result<usize, LedgerError> {
+        replay::step(&self.context).await
+    }
+
     /// What waits for a lost database gives up; it is asked again by somebody.
     pub fn abort(&self) {
         self.context.abort.cancel();
@@ -168,13 +232,12 @@ impl Poller {
     pub async fn drained(&self, deadline: Instant) -> usize {
         let context = &self.context;
         context.questions.close();
-        if tokio::time::timeout_at(deadline, context.questions.wait())
-            .await
-            .is_err()
-        {
+        let drained = context.watch.stay_until(context.questions.wait());
+        if tokio::time::timeout_at(deadline, drained).await.is_err() {
             self.abort();
             let _ = tokio::time::timeout(ABORTING, context.questions.wait()).await;
         }
+        let _ = tokio::time::timeout(ABORTING, context.watch.leave()).await;
         context.questions.len()
     }
 }

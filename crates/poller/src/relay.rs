@@ -3,7 +3,6 @@
 use ledger::{LedgerError, PendingEvent};
 use queue::{Exchange, Message, PublishError, Status};
 use receipt::EventId;
-use serde_json::{Map, Value, json};
 
 use crate::poller::Context;
 
@@ -54,19 +53,13 @@ pub(crate) async fn step(context: &Context) -> Result<usize, LedgerError> {
 }
 
 fn message(event: PendingEvent) -> Message {
-    let mut body = match event.body {
-        Value::Object(body) => body,
-        other => Map::from_iter([("body".to_owned(), other)]),
-    };
-    body.insert("id".to_owned(), json!(event.id));
-    body.insert("type".to_owned(), json!(event.event_type));
-    body.insert("time".to_owned(), json!(event.time));
+    let body = event.published();
     let mut message = Message::json(
         Exchange::Events,
         format!("{}.{}", event.store, event.event_type),
         event.id.to_string(),
         event.event_type,
-        Value::Object(body).to_string().into_bytes(),
+        body,
     );
     // A stranger's id may be longer than AMQP lets us give back.
     message.correlation_id = event.correlation_id.filter(|id| id.len() <= LONGEST_SHORT_STRING);

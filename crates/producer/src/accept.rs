@@ -29,6 +29,8 @@ pub struct Accepted {
     pub state: StateName,
     /// Whether this call made it.
     pub newness: Newness,
+    /// The failed or cancelled transaction that it corrects, if it is a revision made by this call.
+    pub replaces: Option<TransactionId>,
 }
 
 /// Whether a receipt was accepted by this call or before it.
@@ -96,42 +98,42 @@ impl Producer {
             Judged::Known(id) => return self.known(id).await,
             Judged::Refused(why) => return Err(AcceptError::NotAccepted(why)),
         };
-        let (vendor, external_id) = (prepared.vendor.clone(), prepared.external_id.clone());
-        let new = NewTransaction {
-            subject: prepared.subject,
-            account: prepared.account,
-            vendor: prepared.vendor,
-            request_hash: prepared.request_hash,
-            receipt: prepared.receipt,
-            external_id: prepared.external_id,
-            first: First::Queue,
-        };
-        let accepted = |id, state, newness| Accepted {
+        let (vendor, account) = (prepared.vendor.clone(), prepared.account.clone());
+        let external_id = prepared.external_id.clone();
+        let accepted = |id, external_id, state, replaces| Accepted {
             id,
-            external_id: external_id.clone(),
+            external_id,
             state,
-            newness,
+            newness: Newness::New,
+            replaces,
         };
-        match self.ledger.accept(new).await {
+        let wake = |transaction| {
+            self.pointers
+                .send_for(&vendor, &account, Pointer { transaction, fence: 0 }, None);
+        };
+        match self.ledger.accept(NewTransaction::of(prepared, First::Queue)).await {
             Ok(Acceptance::Queued(id)) => {
-                self.pointers.send(
-                    &vendor,
-                    Pointer {
-                        transaction: id,
-                        fence: 0,
-                    },
-                    None,
-                );
-                Ok(accepted(id, StateName::Queued, Newness::New))
+                wake(id);
+                Ok(accepted(id, external_id, StateName::Queued, None))
+            }
+            Ok(Acceptance::Revised {
+                id,
+                external_id,
+                replaces,
+            }) => {
+                wake(id);
+                Ok(accepted(id, external_id, StateName::Queued, Some(replaces)))
             }
             Ok(Acceptance::Claimed(claimed)) => Ok(accepted(
                 claimed.subject.transaction_id,
+                external_id,
                 StateName::Sending,
-                Newness::New,
+                None,
             )),
             Ok(Acceptance::Known { id, state, fence }) => {
                 if state == StateName::Queued {
-                    self.pointers.send(&vendor, Pointer { transaction: id, fence }, None);
+                    self.pointers
+                        .send_for(&vendor, &account, Pointer { transaction: id, fence }, None);
                 }
                 self.known(id).await
             }
@@ -162,6 +164,7 @@ impl Producer {
                 .parse()
                 .map_err(|_| corrupt(format!("state {:?}", row.state)))?,
             newness: Newness::Known,
+            replaces: None,
         })
     }
 }

@@ -7,13 +7,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::canary::{Canaries, Used};
 use crate::config::Config;
-use crate::consume::{Consumer, Handler};
+use crate::consume::{Consumer, Handler, Source};
 use crate::error::ConfigError;
 use crate::link::{Link, Plan};
 use crate::names::Queue;
 use crate::publish::Publisher;
-use crate::status::{Board, Status};
+use crate::status::{Board, Problem, Status};
 use crate::topology::Topology;
 
 /// A supervised session with RabbitMQ. Cheap to clone; all clones share it.
@@ -32,6 +33,7 @@ struct Inner {
     publishing: Link,
     consuming: OnceLock<Link>,
     board: Arc<Board>,
+    used: Arc<Used>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -67,6 +69,7 @@ impl Broker {
             publishing,
             consuming: OnceLock::new(),
             board,
+            used: Arc::default(),
             stop,
             tasks,
         })))
@@ -76,6 +79,30 @@ impl Broker {
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {
         self.0.board.watch()
+    }
+
+    /// What is wrong with single queues and exchanges while the connection is up, now and at every change: those that the
+    /// configuration wants otherwise, and, once [`Broker::send_canaries`] runs, those that are sick.
+    #[must_use]
+    pub fn problems(&self) -> watch::Receiver<Vec<Problem>> {
+        self.0.board.problems()
+    }
+
+    /// Sends a canary through each queue that this session consumes, and through the delays that lead to them: at once,
+    /// after each new connection, and every `canary_interval`; until `stop`. A queue that does not confirm it within the
+    /// confirm timeout is told by [`Broker::problems`]. Consumers of ours acknowledge canaries without a word.
+    pub async fn send_canaries(&self, stop: CancellationToken) {
+        let inner = &self.0;
+        let canaries = Canaries {
+            topology: inner.topology.clone(),
+            link: inner.publishing.clone(),
+            board: inner.board.clone(),
+            used: inner.used.clone(),
+            publisher: self.publisher(),
+            interval: inner.config.canary_interval,
+            limit: inner.config.confirm_timeout,
+        };
+        canaries.run(&stop).await;
     }
 
     /// Waits until messages can be published. False: the stop came first.
@@ -103,6 +130,7 @@ impl Broker {
             &inner.config,
             inner.topology.clone(),
             inner.publishing.clone(),
+            inner.board.clone(),
             inner.stop.clone(),
         );
         inner.tasks.spawn(work);
@@ -125,17 +153,18 @@ impl Broker {
         stop: CancellationToken,
         drain: Duration,
     ) {
-        let link = self.consuming().clone();
-        let consumer = Consumer::new(
-            link,
-            self.0.topology.clone(),
-            self.0.config.clone(),
-            &queue,
-            prefetch,
-            handler,
-            drain,
-        );
-        consumer.run(&stop).await;
+        let inner = &self.0;
+        let name = inner.topology.prefix().queue(&queue);
+        inner.used.consumed(&inner.topology, &name);
+        let source = Source {
+            link: self.consuming().clone(),
+            topology: inner.topology.clone(),
+            config: inner.config.clone(),
+            uri: inner.uri.clone(),
+            board: inner.board.clone(),
+            queue: name,
+        };
+        Consumer::new(source, prefetch, handler, drain).run(&stop).await;
     }
 
     fn consuming(&self) -> &Link {

@@ -34,6 +34,9 @@ pub struct Config {
     /// 10 s if absent.
     #[serde(default = "default_confirm_timeout", with = "humantime_serde")]
     pub confirm_timeout: Duration,
+    /// How often a canary goes through each queue that a role uses. 1 min if absent.
+    #[serde(default = "default_canary_interval", with = "humantime_serde")]
+    pub canary_interval: Duration,
     /// How many messages are published before their confirms are awaited. 256 if absent.
     #[serde(default = "default_window")]
     pub window: NonZeroU16,
@@ -50,6 +53,7 @@ impl Config {
             connect_timeout: default_connect_timeout(),
             reconnect_pause: default_reconnect_pause(),
             confirm_timeout: default_confirm_timeout(),
+            canary_interval: default_canary_interval(),
             window: default_window(),
         }
     }
@@ -91,6 +95,10 @@ fn default_reconnect_pause() -> Duration {
 
 fn default_confirm_timeout() -> Duration {
     Duration::from_secs(10)
+}
+
+fn default_canary_interval() -> Duration {
+    Duration::from_secs(60)
 }
 
 fn default_window() -> NonZeroU16 {

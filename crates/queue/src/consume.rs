@@ -6,19 +6,23 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt};
+use lapin::ErrorKind;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions};
-use lapin::types::FieldTable;
+use lapin::protocol::{AMQPErrorKind, AMQPHardError};
+use lapin::types::{FieldTable, ShortString};
+use lapin::uri::AMQPUri;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::canary::is_canary;
 use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::error::{ConnectError, chain};
-use crate::link::{Link, Live, pauses, say_goodbye};
-use crate::names::Queue;
+use crate::link::{self, Link, Live, pauses, say_goodbye};
 use crate::settle::{Ack, Unsettled};
+use crate::status::Board;
 use crate::topology::Topology;
 
 /// A delivery whose handler panicked goes back after this, so that it can't spin.
@@ -47,18 +51,28 @@ pub trait Handler: Send + Sync + 'static {
     async fn handle(&self, delivery: Delivery) -> Disposition;
 }
 
+/// What is consumed, and how to get there.
+pub(crate) struct Source {
+    pub(crate) link: Link,
+    pub(crate) topology: Arc<Topology>,
+    pub(crate) config: Config,
+    pub(crate) uri: AMQPUri,
+    pub(crate) board: Arc<Board>,
+    pub(crate) queue: String,
+}
+
 /// One call of `Broker::consume`.
 pub(crate) struct Consumer {
-    link: Link,
-    topology: Arc<Topology>,
-    config: Config,
-    queue: String,
+    source: Source,
     prefetch: u16,
     handler: Arc<dyn Handler>,
     drain: Duration,
     in_flight: JoinSet<Finished>,
     /// Which channel a task's delivery came by; an older one's can't be settled any more.
     session: u64,
+    /// The last try to consume got no answer. To such a question RabbitMQ 3.10 answers after a minute by ending the
+    /// connection, so the next tries have one of their own, and the other queues are left in peace.
+    suspect: bool,
 }
 
 struct Finished {
@@ -79,6 +93,8 @@ enum Lost {
     Session(#[from] ConnectError),
     #[error("could not consume")]
     Consume(#[source] lapin::Error),
+    #[error("no answer within {0:?}")]
+    Silence(Duration),
     #[error("the broker did not answer in time")]
     Timeout(#[from] tokio::time::error::Elapsed),
     #[error("the channel is lost")]
@@ -89,37 +105,44 @@ enum Lost {
     Settle(#[source] lapin::Error),
 }
 
+impl Lost {
+    /// The broker has not answered for this queue, or has ended the connection over it.
+    fn is_silence(&self) -> bool {
+        match self {
+            Self::Silence(_) => true,
+            Self::Consume(error) => {
+                let ErrorKind::ProtocolError(said) = error.kind() else {
+                    return false;
+                };
+                matches!(said.kind(), AMQPErrorKind::Hard(AMQPHardError::INTERNALERROR))
+            }
+            Self::Session(_) | Self::Timeout(_) | Self::Channel(_) | Self::Cancelled | Self::Settle(_) => false,
+        }
+    }
+}
+
 impl Consumer {
-    pub(crate) fn new(
-        link: Link,
-        topology: Arc<Topology>,
-        config: Config,
-        queue: &Queue,
-        prefetch: u16,
-        handler: Arc<dyn Handler>,
-        drain: Duration,
-    ) -> Self {
+    pub(crate) fn new(source: Source, prefetch: u16, handler: Arc<dyn Handler>, drain: Duration) -> Self {
         Self {
-            link,
-            queue: topology.prefix().queue(queue),
-            topology,
-            config,
+            source,
             // Zero would mean "without limit" to the broker.
             prefetch: prefetch.max(1),
             handler,
             drain,
             in_flight: JoinSet::new(),
             session: 0,
+            suspect: false,
         }
     }
 
     pub(crate) async fn run(mut self, stop: &CancellationToken) {
-        let mut again = pauses(self.config.reconnect_pause);
+        let longest = self.source.config.reconnect_pause;
+        let mut again = pauses(longest);
         loop {
             let live = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                live = self.link.up() => match live {
+                live = self.source.link.up() => match live {
                     Some(live) => live,
                     None => break,
                 },
@@ -129,22 +152,33 @@ impl Consumer {
             let opened = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                opened = self.open(&live) => opened,
+                opened = self.open(live) => opened,
             };
             let ended = match opened {
-                Ok((settling, deliveries)) => self.session(settling, deliveries, stop).await,
-                Err(lost) => Err(lost),
+                Ok((settling, deliveries)) => {
+                    self.suspect = false;
+                    self.source.board.read(&self.source.queue, None);
+                    self.session(settling, deliveries, stop).await
+                }
+                Err(lost) => {
+                    self.suspect = lost.is_silence();
+                    let seen = self
+                        .suspect
+                        .then(|| format!("it can't be consumed from: {}", chain(&lost)));
+                    self.source.board.read(&self.source.queue, seen);
+                    Err(lost)
+                }
             };
             let Err(lost) = ended else { return };
             warn!(
-                queue = self.queue,
+                queue = self.source.queue,
                 error = chain(&lost),
                 "consuming was interrupted; trying again"
             );
             if began.elapsed() > GOOD_SESSION {
-                again = pauses(self.config.reconnect_pause);
+                again = pauses(longest);
             }
-            let pause = again.next().unwrap_or(self.config.reconnect_pause);
+            let pause = again.next().unwrap_or(longest);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -160,11 +194,24 @@ impl Consumer {
     }
 
     /// A channel with the consumer on it. Safe to drop half-way: a channel closes with its last handle.
-    async fn open(&self, live: &Live) -> Result<(Settling, lapin::Consumer), Lost> {
-        let limit = self.config.connect_timeout;
+    async fn open(&self, shared: Arc<Live>) -> Result<(Settling, lapin::Consumer), Lost> {
+        let Source {
+            topology,
+            config,
+            uri,
+            board,
+            queue,
+            ..
+        } = &self.source;
+        let limit = config.connect_timeout;
+        let live = if self.suspect || board.is_sick(queue) {
+            Arc::new(link::open(config, uri, "consuming what is sick", board.clone()).await?)
+        } else {
+            shared
+        };
         if self.session > 1 {
             // The queue may have been deleted under us.
-            live.apply(&self.topology).await?;
+            live.declare(topology).await?;
         }
         let channel = live.channel().await?;
         let qos = BasicQosOptions { global: false };
@@ -172,14 +219,18 @@ impl Consumer {
             .await?
             .map_err(Lost::Consume)?;
         let consuming = channel.basic_consume(
-            self.queue.as_str().into(),
+            queue.as_str().into(),
             "".into(),
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );
-        let deliveries = timeout(limit, consuming).await?.map_err(Lost::Consume)?;
-        info!(queue = self.queue, prefetch = self.prefetch, "consuming");
+        let deliveries = timeout(limit, consuming)
+            .await
+            .map_err(|_| Lost::Silence(limit))?
+            .map_err(Lost::Consume)?;
+        info!(queue, prefetch = self.prefetch, "consuming");
         let settling = Settling {
+            _live: live,
             channel,
             unsettled: Unsettled::new(self.prefetch),
             limit,
@@ -211,7 +262,12 @@ impl Consumer {
                 delivery = deliveries.next(), if self.in_flight.len() < usize::from(self.prefetch) => match delivery {
                     Some(Ok(delivery)) => {
                         settling.unsettled.delivered(delivery.delivery_tag);
-                        self.begin(delivery, stop);
+                        let message_type = delivery.properties.kind().as_ref().map(ShortString::as_str);
+                        if is_canary(message_type, &delivery.data) {
+                            settling.unsettled.finished(delivery.delivery_tag, Instant::now());
+                        } else {
+                            self.begin(delivery, stop);
+                        }
                     }
                     Some(Err(error)) => return Err(Lost::Channel(error)),
                     None => return Err(Lost::Cancelled),
@@ -223,7 +279,7 @@ impl Consumer {
             }
         }
 
-        debug!(queue = self.queue, in_flight = self.in_flight.len(), "draining");
+        debug!(queue = self.source.queue, in_flight = self.in_flight.len(), "draining");
         let tag = deliveries.tag();
         // What was prefetched and not begun goes back with the channel.
         let cancelling = settling.channel.basic_cancel(tag, BasicCancelOptions::default());
@@ -235,7 +291,7 @@ impl Consumer {
 
     fn begin(&mut self, delivery: lapin::message::Delivery, stop: &CancellationToken) {
         let (session, tag) = (self.session, delivery.delivery_tag);
-        let (handler, stop, queue) = (self.handler.clone(), stop.clone(), self.queue.clone());
+        let (handler, stop, queue) = (self.handler.clone(), stop.clone(), self.source.queue.clone());
         self.in_flight.spawn(async move {
             let delivery = Delivery::from(delivery);
             let (message_id, delivery_count) = (delivery.message_id.clone(), delivery.delivery_count);
@@ -293,7 +349,7 @@ impl Consumer {
         if !self.in_flight.is_empty() {
             let left = self.in_flight.len();
             warn!(
-                queue = self.queue,
+                queue = self.source.queue,
                 left, "some messages were still being handled at the end of the drain time"
             );
         }
@@ -306,13 +362,17 @@ impl Consumer {
 
     fn unwrap_joined(&self, joined: Result<Finished, JoinError>) -> Option<Finished> {
         joined
-            .inspect_err(|error| error!(queue = self.queue, %error, "the task of a message ended without a word"))
+            .inspect_err(
+                |error| error!(queue = self.source.queue, %error, "the task of a message ended without a word"),
+            )
             .ok()
     }
 }
 
 /// The channel's settling side.
 struct Settling {
+    /// A connection ends with its last handle.
+    _live: Arc<Live>,
     channel: lapin::Channel,
     unsettled: Unsettled,
     limit: Duration,

@@ -22,33 +22,21 @@ pub enum ConfigError {
     },
 }
 
-/// The topology could not be declared.
+/// The broker could not be asked, or did not do what it was told.
 #[derive(Debug, thiserror::Error)]
 pub enum TopologyError {
-    /// The broker has something of this name with other properties. Arguments of a live queue can't be changed.
-    #[error(
-        "{what} {name} exists at the broker with other properties than this configuration wants ({reason}); \
-         delete it there once it is empty: it is declared anew within seconds"
-    )]
-    Mismatch {
-        /// "queue" or "exchange".
-        what: &'static str,
-        /// The full name.
-        name: String,
-        /// The broker's own words.
-        reason: String,
-    },
-    /// Anything else: the connection went away, or the user may not declare.
-    #[error("{what} {name} could not be declared")]
-    Declare {
-        /// "queue", "exchange" or "binding".
-        what: &'static str,
-        /// The full name.
-        name: String,
-        /// What the client library says.
-        #[source]
-        source: Box<lapin::Error>,
-    },
+    /// The address or the heartbeat can't be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// There is no connection, or it was lost on the way. Whatever was done stays done; repeating is right.
+    #[error("the broker can't be reached: {0}")]
+    Unreachable(String),
+}
+
+impl From<ConnectError> for TopologyError {
+    fn from(error: ConnectError) -> Self {
+        Self::Unreachable(chain(&error))
+    }
 }
 
 /// One try to get a working session failed. The supervisor repeats for ever; this is for logs and health.
@@ -60,8 +48,10 @@ pub(crate) enum ConnectError {
     Timeout(Duration),
     #[error("could not open a channel")]
     Channel(#[source] Box<lapin::Error>),
-    #[error("could not declare the topology")]
-    Topology(#[from] TopologyError),
+    #[error("the broker did not take a message that was to be moved; it stays where it was")]
+    NotTaken,
+    #[error("the connection was lost over a question")]
+    Asked(#[source] Box<lapin::Error>),
 }
 
 /// A message is not known to be safe at the broker. Whoever still needs it publishes it again: every consumer of

@@ -40,6 +40,19 @@ pub(crate) fn from_json(headers: &Map<String, Value>) -> Result<FieldTable, &'st
     table(headers, 0)
 }
 
+/// A table for republishing a message as it was: without what the broker wrote on its last journey.
+pub(crate) fn without_last_journey(headers: &FieldTable) -> FieldTable {
+    let mut kept = FieldTable::default();
+    for (key, value) in headers.into_iter().filter(|(key, _)| !is_of_last_journey(key.as_str())) {
+        kept.insert(key.clone(), value.clone());
+    }
+    kept
+}
+
+fn is_of_last_journey(key: &str) -> bool {
+    NOT_COPIED.contains(&key) || NOT_COPIED_FAMILIES.iter().any(|family| key.starts_with(family))
+}
+
 /// Text without U+0000, which Postgres can store nowhere.
 pub(crate) fn storable(text: &str) -> String {
     text.replace('\0', "\u{2400}")
@@ -117,9 +130,7 @@ fn size(value: &Value) -> usize {
 fn table(map: &Map<String, Value>, depth: usize) -> Result<FieldTable, &'static str> {
     let mut table = FieldTable::default();
     for (key, value) in map {
-        let last_journey =
-            NOT_COPIED.contains(&key.as_str()) || NOT_COPIED_FAMILIES.iter().any(|family| key.starts_with(family));
-        if depth == 0 && last_journey {
+        if depth == 0 && is_of_last_journey(key) {
             continue;
         }
         let key = ShortString::try_new(key.as_str()).map_err(|_| "the name of a header is longer than 255 bytes")?;

@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod admin;
+mod asking;
 mod broker;
+mod canary;
 mod config;
 mod consume;
 mod delivery;
@@ -17,7 +20,9 @@ mod settle;
 mod status;
 pub mod topology;
 mod transport;
+mod window;
 
+pub use admin::{Admin, Condition, Deed, Finding, Outcome, Part, Repair};
 pub use broker::Broker;
 pub use config::Config;
 pub use consume::{Disposition, Handler};
@@ -28,5 +33,5 @@ pub use names::{Exchange, Prefix, Queue};
 pub use pointer::Pointer;
 pub use pointers::Pointers;
 pub use publish::Publisher;
-pub use status::Status;
+pub use status::{Ailment, Problem, Status};
 pub use topology::Topology;

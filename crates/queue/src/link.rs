@@ -13,10 +13,10 @@ use lapin::{Channel, Connection, ConnectionProperties, Event};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::error::{ConnectError, TopologyError, chain};
+use crate::error::{ConnectError, chain};
 use crate::status::{Board, Status};
 use crate::topology::Topology;
 use crate::transport;
@@ -46,6 +46,7 @@ enum State {
 pub(crate) struct Live {
     connection: Connection,
     limit: Duration,
+    board: Arc<Board>,
 }
 
 /// What a supervisor needs to know.
@@ -103,14 +104,22 @@ impl Live {
             .map_err(|error| ConnectError::Channel(Box::new(error)))
     }
 
-    /// Declares the topology on a channel of its own.
-    pub(crate) async fn apply(&self, topology: &Topology) -> Result<(), ConnectError> {
-        let channel = self.channel().await?;
-        timeout(self.limit, topology.apply(&channel))
+    /// Declares the topology and puts what differs on the board.
+    pub(crate) async fn declare(&self, topology: &Topology) -> Result<(), ConnectError> {
+        let different = timeout(self.limit, topology.declare(self))
             .await
             .map_err(|_| ConnectError::Timeout(self.limit))??;
-        say_goodbye(&channel).await;
+        self.board.differences(different);
         Ok(())
+    }
+
+    /// What can't be asked in this time gets no answer.
+    pub(crate) const fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    pub(crate) async fn close(&self) {
+        let _ = timeout(GOODBYE, self.connection.close(200, "OK".into())).await;
     }
 }
 
@@ -154,7 +163,7 @@ async fn supervise(
         since = Instant::now();
         if stop.is_cancelled() {
             // Quietly: a consumer that outlived its stop gets its deliveries back to the queue by this.
-            let _ = timeout(GOODBYE, live.connection.close(200, "OK".into())).await;
+            live.close().await;
         } else {
             warn!(
                 purpose = plan.purpose,
@@ -192,17 +201,10 @@ async fn connect_at_last(
             Err(failed) => failed,
         };
         *error = chain(&failed);
-        if let ConnectError::Topology(TopologyError::Mismatch { .. }) = failed {
-            error!(
-                purpose = plan.purpose,
-                error, "the broker has another topology; a person must repair it"
-            );
-        } else {
-            warn!(
-                purpose = plan.purpose,
-                error, "no connection to the broker; trying again"
-            );
-        }
+        warn!(
+            purpose = plan.purpose,
+            error, "no connection to the broker; trying again"
+        );
         plan.board.set(
             place,
             Status::Reconnecting {
@@ -220,28 +222,37 @@ async fn connect_at_last(
 }
 
 async fn connect(plan: &Plan) -> Result<Live, ConnectError> {
-    let limit = plan.config.connect_timeout;
-    let name = format!(
-        "{} {} (process {})",
-        plan.config.prefix,
-        plan.purpose,
-        std::process::id()
-    );
+    let live = open(&plan.config, &plan.uri, plan.purpose, plan.board.clone()).await?;
+    // A restarted broker takes connections about a second before its quorum queues work, and answers declarations with a
+    // connection error (541) until then. That is one more failed try.
+    live.declare(&plan.topology).await?;
+    Ok(live)
+}
+
+/// A connection and nothing more.
+pub(crate) async fn open(
+    config: &Config,
+    uri: &AMQPUri,
+    purpose: &str,
+    board: Arc<Board>,
+) -> Result<Live, ConnectError> {
+    let limit = config.connect_timeout;
+    let name = format!("{} {purpose} (process {})", config.prefix, std::process::id());
     let properties = ConnectionProperties::default()
         .with_connection_name(name.into())
         .with_client_property("product".into(), "kassa".into())
         .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into());
     // Boxed: the future is large, and this runs seldom.
-    let connecting = Box::pin(transport::connect(plan.uri.clone(), properties));
+    let connecting = Box::pin(transport::connect(uri.clone(), properties));
     let connection = timeout(limit, connecting)
         .await
         .map_err(|_| ConnectError::Timeout(limit))?
         .map_err(|error| ConnectError::Connect(Box::new(error)))?;
-    let live = Live { connection, limit };
-    // A restarted broker takes connections about a second before its quorum queues work, and answers declarations with a
-    // connection error (541) until then. That is one more failed try.
-    live.apply(&plan.topology).await?;
-    Ok(live)
+    Ok(Live {
+        connection,
+        limit,
+        board,
+    })
 }
 
 /// Returns when the connection is no more, or at the stop, with what was heard last.

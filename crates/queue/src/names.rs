@@ -49,6 +49,7 @@ impl Prefix {
             Exchange::Delay(delay) => self.delay(*delay),
             Exchange::Events => format!("{self}.events"),
             Exchange::Dead => format!("{self}.dead"),
+            Exchange::Names => format!("{self}.topology"),
         }
     }
 
@@ -117,6 +118,8 @@ pub enum Exchange {
     Events,
     /// What nobody could take.
     Dead,
+    /// Notes of what was declared, for `kassa topology`.
+    Names,
 }
 
 /// What can be consumed from.

@@ -1,6 +1,6 @@
 //! The message that wakes a sender: which transaction, and which fence it had.
 
-use receipt::TransactionId;
+use receipt::{AccountName, TransactionId};
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::Delivery;
@@ -24,6 +24,27 @@ impl Pointer {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         format!(r#"{{"transaction":"{}","fence":{}}}"#, self.transaction, self.fence).into_bytes()
+    }
+
+    /// The body of its message, with the account that the transaction is sent by: whoever gets it can tell without asking
+    /// the database whether that account has a free place.
+    #[must_use]
+    pub fn encode_for(&self, account: &AccountName) -> Vec<u8> {
+        format!(
+            r#"{{"transaction":"{}","fence":{},"account":"{account}"}}"#,
+            self.transaction, self.fence
+        )
+        .into_bytes()
+    }
+
+    /// The account that a delivery names, if it names one.
+    #[must_use]
+    pub fn account_of(delivery: &Delivery) -> Option<AccountName> {
+        #[derive(Deserialize)]
+        struct Named {
+            account: Option<AccountName>,
+        }
+        serde_json::from_slice::<Named>(&delivery.body).ok()?.account
     }
 
     /// Reads a delivery. Unknown members are skipped, so that a later version may add some.
@@ -61,6 +82,24 @@ mod tests {
         };
         let back = Pointer::decode(&delivery(Some(POINTER_TYPE), &pointer.encode())).expect("own encoding");
         assert_eq!(back, pointer);
+        assert_eq!(
+            Pointer::account_of(&delivery(Some(POINTER_TYPE), &pointer.encode())),
+            None
+        );
+    }
+
+    #[test]
+    fn a_pointer_with_its_account_is_the_same_pointer() {
+        let pointer = Pointer {
+            transaction: TransactionId::new(),
+            fence: 7,
+        };
+        let account = AccountName::parse("main").expect("an account name");
+        let named = delivery(Some(POINTER_TYPE), &pointer.encode_for(&account));
+        assert_eq!(Pointer::decode(&named).expect("own encoding"), pointer);
+        assert_eq!(Pointer::account_of(&named), Some(account));
+        let strange = delivery(Some(POINTER_TYPE), br#"{"account":"No Account"}"#);
+        assert_eq!(Pointer::account_of(&strange), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use receipt::VendorName;
+use receipt::{AccountName, VendorName};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -56,9 +56,19 @@ impl Pointers {
     /// Sends a pointer to the vendor's senders: at once, or after `wait`, which must be one of the topology's delays (for
     /// any other wait send nothing: the row's due time is enough).
     pub fn send(&self, vendor: &VendorName, pointer: Pointer, wait: Option<Duration>) {
+        self.put(vendor, pointer, pointer.encode(), wait);
+    }
+
+    /// The same with the account that the transaction is sent by, so that whoever gets the pointer need not ask the
+    /// database whether that account has a free place.
+    pub fn send_for(&self, vendor: &VendorName, account: &AccountName, pointer: Pointer, wait: Option<Duration>) {
+        self.put(vendor, pointer, pointer.encode_for(account), wait);
+    }
+
+    fn put(&self, vendor: &VendorName, pointer: Pointer, body: Vec<u8>, wait: Option<Duration>) {
         let exchange = wait.map_or(Exchange::Send, Exchange::Delay);
         let id = Uuid::now_v7().to_string();
-        let mut message = Message::json(exchange, vendor.as_str(), id, POINTER_TYPE, pointer.encode());
+        let mut message = Message::json(exchange, vendor.as_str(), id, POINTER_TYPE, body);
         message.correlation_id = Some(pointer.transaction.to_string());
         if self.outbox.try_send(message).is_err() {
             self.lost.add(1);
@@ -112,6 +122,9 @@ async fn run(mut queue: mpsc::Receiver<Message>, publisher: Publisher, lost: Arc
 }
 
 async fn publish(publisher: &Publisher, batch: &mut Vec<Message>, lost: &Lost) {
+    let all = batch.len();
+    batch.retain(|pointer| !publisher.would_wait(pointer));
+    lost.add((all - batch.len()) as u64);
     let outcomes = publisher.publish(std::mem::take(batch)).await;
     let failed = outcomes.iter().filter(|outcome| outcome.is_err()).count();
     lost.add(failed as u64);

@@ -1,6 +1,7 @@
 //! The topology as data: which exchanges, queues and bindings there are, and why each has its arguments.
 
-mod apply;
+mod declare;
+pub(crate) mod names;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,6 +23,14 @@ const NEVER: i64 = 2_147_483_647;
 /// filling the broker's disk. Requests and dead letters have no such guard: there a refusal would lose the only copy
 /// of a shop that does not look at confirms, and the broker's own disk alarm stops publishers first.
 const MOST_POINTERS: i64 = 1_000_000;
+
+/// The longest delay that a queue can have: the broker keeps milliseconds in 32 bits and refuses to declare more. Longer
+/// waits stand in the table only.
+const LONGEST_DELAY: Duration = Duration::from_secs(4_294_967);
+
+/// How many notes the queue of names keeps. One is written whenever something is declared that was missing, and
+/// `kassa topology apply` makes one of all.
+const MOST_NOTES: i64 = 1_000;
 
 /// What should exist at the broker. A value: making one asks nobody.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,11 +64,24 @@ pub enum Routing {
     Fanout,
 }
 
+/// What is in a queue, and so what its loss would cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// Requests that may not be accepted yet: nothing else knows of them.
+    Requests,
+    /// Pointers: the table wakes their receipts without them.
+    Pointers,
+    /// The names of queues that were declared once.
+    Names,
+}
+
 /// One durable quorum queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueuePlan {
     /// Full name.
     pub name: String,
+    /// What is in it.
+    pub holds: Holds,
     /// Where dead letters go, keeping their routing key.
     pub dead_letters: Option<String>,
     /// How long a message stays before it is dead-lettered; `None`: until it is consumed.
@@ -89,7 +111,12 @@ impl Topology {
         let vendors: BTreeSet<&VendorName> = vendors.iter().collect();
         let mut topology = Self {
             prefix: prefix.clone(),
-            delays: delays.iter().copied().map(whole_seconds).collect(),
+            delays: delays
+                .iter()
+                .copied()
+                .map(whole_seconds)
+                .filter(|delay| *delay <= LONGEST_DELAY)
+                .collect(),
             exchanges: Vec::new(),
             queues: Vec::new(),
             bindings: Vec::new(),
@@ -106,6 +133,10 @@ impl Topology {
             }
         }
 
+        let names = topology.exchange(&Exchange::Names, Routing::Fanout);
+        let mut notes = plan(names.clone(), None);
+        (notes.holds, notes.delivery_limit, notes.max_length) = (Holds::Names, NEVER, Some(MOST_NOTES));
+        topology.queue(notes, &names, "");
         let mut last = plan(prefix.queue(&Queue::Dead), None);
         last.delivery_limit = NEVER;
         topology.queue(last, &dead, "");
@@ -156,6 +187,58 @@ impl Topology {
         self.delays.contains(&whole_seconds(delay))
     }
 
+    /// How a message of our own reaches this queue, and no other one of the fleet. `None` for the queue of names, and
+    /// for a delay that leads nowhere because there is no vendor.
+    pub(crate) fn way_to(&self, queue: &str) -> Option<(Exchange, String)> {
+        let prefix = &self.prefix;
+        let vendors = || {
+            let keys = self
+                .bindings
+                .iter()
+                .filter(|binding| binding.exchange == prefix.exchange(&Exchange::Send));
+            keys.map(|binding| binding.key.clone())
+        };
+        if queue == prefix.queue(&Queue::Intake) {
+            return Some((Exchange::Requests, CANARY_KEY.to_owned()));
+        }
+        if queue == prefix.queue(&Queue::Dead) {
+            return Some((Exchange::Dead, CANARY_KEY.to_owned()));
+        }
+        if let Some(delay) = self.delay_of(queue) {
+            return vendors().next().map(|vendor| (Exchange::Delay(delay), vendor));
+        }
+        vendors().find_map(|key| {
+            let vendor = VendorName::parse(&key).ok()?;
+            if queue == prefix.queue(&Queue::Send(vendor.clone())) {
+                Some((Exchange::Send, key))
+            } else if queue == prefix.queue(&Queue::Retry(vendor)) {
+                Some((Exchange::Retry, key))
+            } else {
+                None
+            }
+        })
+    }
+
+    /// How long this queue delays, if it is a delay of this topology.
+    pub(crate) fn delay_of(&self, queue: &str) -> Option<Duration> {
+        self.delays
+            .iter()
+            .copied()
+            .find(|delay| self.prefix.delay(*delay) == queue)
+    }
+
+    /// The delays that lead to this queue.
+    pub(crate) fn delays_to(&self, queue: &str) -> impl Iterator<Item = &str> {
+        let is_fed_by = move |exchange: &Option<String>| {
+            let mut bindings = self.bindings.iter();
+            bindings.any(|binding| binding.queue == queue && Some(&binding.exchange) == exchange.as_ref())
+        };
+        let delays = self.queues.iter().filter(|plan| plan.message_ttl.is_some());
+        delays
+            .filter(move |plan| is_fed_by(&plan.dead_letters))
+            .map(|plan| plan.name.as_str())
+    }
+
     fn exchange(&mut self, exchange: &Exchange, kind: Routing) -> String {
         let name = self.prefix.exchange(exchange);
         self.exchanges.push(ExchangePlan {
@@ -176,9 +259,13 @@ impl Topology {
     }
 }
 
+/// The routing key of a canary where any key will do. No store can have it.
+const CANARY_KEY: &str = "kassa.canary";
+
 fn plan(name: String, dead_letters: Option<&str>) -> QueuePlan {
     QueuePlan {
         name,
+        holds: Holds::Requests,
         dead_letters: dead_letters.map(str::to_owned),
         message_ttl: None,
         delivery_limit: DELIVERY_LIMIT,
@@ -188,6 +275,7 @@ fn plan(name: String, dead_letters: Option<&str>) -> QueuePlan {
 
 fn pointers(name: String, dead_letters: &str) -> QueuePlan {
     QueuePlan {
+        holds: Holds::Pointers,
         max_length: Some(MOST_POINTERS),
         ..plan(name, Some(dead_letters))
     }
@@ -252,6 +340,7 @@ mod tests {
                 "kassa.send",
                 "kassa.retry",
                 "kassa.events",
+                "kassa.topology",
                 "kassa.delay.60s",
                 "kassa.delay.300s"
             ]
@@ -260,6 +349,7 @@ mod tests {
         assert_eq!(
             queues,
             [
+                "kassa.topology",
                 "kassa.dead",
                 "kassa.intake",
                 "kassa.send.first",
@@ -288,7 +378,7 @@ mod tests {
             }
             let strategy = text("x-dead-letter-strategy");
             match queue.name.as_str() {
-                "kassa.dead" => assert_eq!((strategy, queue.delivery_limit), (None, NEVER)),
+                "kassa.dead" | "kassa.topology" => assert_eq!((strategy, queue.delivery_limit), (None, NEVER)),
                 _ => assert_eq!(strategy.as_deref(), Some("at-least-once"), "{}", queue.name),
             }
         }
@@ -298,7 +388,7 @@ mod tests {
     fn a_delay_leads_back_to_retry_and_everything_else_to_dead() {
         for queue in topology().queues() {
             let expected = match (queue.name.as_str(), queue.message_ttl) {
-                ("kassa.dead", None) => None,
+                ("kassa.dead" | "kassa.topology", None) => None,
                 (_, Some(_)) => Some("kassa.retry"),
                 (_, None) => Some("kassa.dead"),
             };
@@ -309,7 +399,56 @@ mod tests {
     #[test]
     fn without_delays_there_are_no_delay_queues() {
         let topology = Topology::new(&Prefix::default(), &[], &[]);
-        assert_eq!(topology.queues().len(), 2);
+        assert_eq!(topology.queues().len(), 3);
         assert!(!topology.has_delay(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_delay_that_no_queue_can_have_is_left_to_the_table() {
+        let longest = LONGEST_DELAY + Duration::from_secs(1);
+        let topology = Topology::new(&Prefix::default(), &[], &[LONGEST_DELAY, longest]);
+        assert!(topology.has_delay(LONGEST_DELAY) && !topology.has_delay(longest));
+    }
+
+    #[test]
+    fn a_dead_letter_target_that_is_missing_is_retried_only_every_three_minutes_so_targets_come_first() {
+        let topology = topology();
+        // All exchanges are declared and bound before the first queue that dead-letters, but for the order of queues: a
+        // message may only expire into an exchange whose queue is there.
+        let place = |name: &str| topology.queues().iter().position(|queue| queue.name == name);
+        for (index, queue) in topology.queues().iter().enumerate() {
+            let Some(exchange) = &queue.dead_letters else { continue };
+            for target in topology
+                .bindings()
+                .iter()
+                .filter(|binding| binding.exchange == *exchange)
+            {
+                assert!(
+                    place(&target.queue) < Some(index),
+                    "{} before {}",
+                    target.queue,
+                    queue.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_queue_but_that_of_names_has_a_way_for_a_canary() {
+        let topology = topology();
+        for queue in topology.queues() {
+            let way = topology.way_to(&queue.name);
+            match queue.name.as_str() {
+                "kassa.topology" => assert_eq!(way, None),
+                "kassa.delay.60s" => {
+                    assert_eq!(
+                        way,
+                        Some((Exchange::Delay(Duration::from_secs(60)), "first".to_owned()))
+                    );
+                }
+                "kassa.retry.second" => assert_eq!(way, Some((Exchange::Retry, "second".to_owned()))),
+                name => assert!(way.is_some(), "{name}"),
+            }
+        }
     }
 }

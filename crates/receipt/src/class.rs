@@ -14,6 +14,9 @@ pub enum Seen {
     No,
     /// It was written and the outcome is not known: timeout, cut connection, 5xx, unreadable body.
     Maybe,
+    /// The vendor says that it is carrying out an earlier call of ours with the same id at this moment (`CheckOnline`'s
+    /// FCE 24). As doubtful as [`Seen::Maybe`], but no send of ours failed, so no trial is spent on it.
+    Running,
 }
 
 /// The five answers to "what now?".
@@ -58,6 +61,9 @@ impl RetryClass {
         match self {
             Self::Retry { seen: Seen::No, .. } => "retry",
             Self::Retry { seen: Seen::Maybe, .. } => "in_doubt",
+            Self::Retry {
+                seen: Seen::Running, ..
+            } => "running",
             Self::Rekey => "rekey",
             Self::Halt { .. } => "halt",
             Self::Permanent => "permanent",
@@ -68,7 +74,14 @@ impl RetryClass {
     /// Whether the try leaves a doubt behind: the vendor may hold the receipt, and no answer says so.
     #[must_use]
     pub const fn leaves_doubt(&self) -> bool {
-        matches!(self, Self::Retry { seen: Seen::Maybe, .. } | Self::Unknown)
+        match self {
+            Self::Retry {
+                seen: Seen::Maybe | Seen::Running,
+                ..
+            }
+            | Self::Unknown => true,
+            Self::Retry { seen: Seen::No, .. } | Self::Rekey | Self::Halt { .. } | Self::Permanent => false,
+        }
     }
 }
 

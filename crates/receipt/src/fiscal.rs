@@ -35,6 +35,15 @@ pub struct FiscalDocument {
 }
 
 impl FiscalDocument {
+    /// With the text of the QR code, if the vendor has not given it.
+    #[must_use]
+    pub fn with_qr_text(mut self, settlement_sign: u8) -> Self {
+        if self.qr.is_none() {
+            self.qr = Some(self.qr_text(settlement_sign));
+        }
+        self
+    }
+
     /// The text of the QR code that every register prints: `t=…&s=…&fn=…&i=…&fp=…&n=…`.
     ///
     /// `settlement_sign` is tag 1054: 1 for a sale, 2 for a refund.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::event::Subject;
 use crate::request::{Fault, Faults, RequestV1};
-use crate::{AccountName, ExternalId, Receipt, StoreCode, StoreSettings, Text, TransactionId, VendorName};
+use crate::{AccountName, ExternalId, Receipt, StateName, StoreCode, StoreSettings, Text, TransactionId, VendorName};
 
 /// The message type that the accept loop takes; a message without a type is one too.
 pub const REQUEST_TYPE: &str = "receipt.request.v1";
@@ -23,6 +23,15 @@ pub struct Directory {
     pub stores: BTreeMap<StoreCode, StoreSettings>,
     /// The vendor of every configured account.
     pub vendors: BTreeMap<AccountName, VendorName>,
+}
+
+impl Directory {
+    /// The configured stores of an account.
+    #[must_use]
+    pub fn stores_of(&self, account: &AccountName) -> Vec<StoreCode> {
+        let stores = self.stores.iter().filter(|(_, store)| store.account == *account);
+        stores.map(|(code, _)| code.clone()).collect()
+    }
 }
 
 /// A receipt that can be accepted.
@@ -110,15 +119,40 @@ impl NotAccepted {
     }
 }
 
-/// The problem document of a document that is known with another content.
+/// The problem document of a document that is known with another content. `state` is where its transaction stands: it
+/// decides what the shop can do.
 #[must_use]
-pub fn conflict(id: TransactionId) -> Value {
+pub fn conflict(id: TransactionId, state: StateName) -> Value {
+    let (cure_ru, cure_en) = match state {
+        StateName::Held | StateName::Queued | StateName::Sending | StateName::Waiting | StateName::Retrying => (
+            "Дождитесь его исхода: исправленный чек принимается под тем же номером, когда прежний точно не пробит.",
+            "Wait for its outcome: a corrected receipt is taken under the same number once the former one has certainly \
+             failed.",
+        ),
+        StateName::Done => (
+            "Он уже пробит: исправьте его возвратом или отправьте новый документ под другим номером.",
+            "It is registered: correct it by a refund, or send a new document under another number.",
+        ),
+        StateName::Unknown => (
+            "Его исход неизвестен: сначала найдите его у поставщика и закройте командой kassa resolve.",
+            "Its outcome is not known: look it up at the vendor and close it with kassa resolve first.",
+        ),
+        StateName::Failed | StateName::Cancelled => (
+            "Прежний чек не пробит, но одна из его отправок не доказана мёртвой: проверьте её у поставщика.",
+            "The former receipt is not registered, but one of its registrations is not proven dead: look it up at the \
+             vendor.",
+        ),
+    };
     let detail = Text::new(
-        format!("Документ уже принят с другим содержимым (операция {id}). Новое содержимое не принято."),
-        format!("The document was accepted before with another content (transaction {id}); the new one is not taken."),
+        format!("Документ уже принят с другим содержимым (операция {id}, {state}); новое не принято. {cure_ru}"),
+        format!(
+            "The document was accepted before with another content (transaction {id}, {state}); the new one is not \
+             taken. {cure_en}"
+        ),
     );
     let mut problem = problem("conflict", &detail, &[]);
     problem["transaction_id"] = json!(id);
+    problem["state"] = json!(state);
     problem
 }
 
@@ -164,6 +198,12 @@ pub fn moscow() -> TimeZone {
 }
 
 impl Directory {
+    /// Where `vendor` may call back about a registration of `store`, if that store has callbacks. It holds a secret.
+    #[must_use]
+    pub fn callback_url(&self, store: &StoreCode, vendor: &VendorName) -> Option<String> {
+        self.stores.get(store)?.callback_url(store, vendor)
+    }
+
     /// Reads a request and finds its store and account.
     ///
     /// `message_type` and `routing_key` are the message's, if it came as one.

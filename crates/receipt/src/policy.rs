@@ -8,6 +8,27 @@ use crate::state::Failure;
 /// The longest wait that a vendor's `Retry-After` may ask for.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
+/// When a retired id that the vendor had taken is asked about again, counted from the re-key: its first answer said that
+/// it was dead, and vendors have been wrong.
+pub const RETIRED_CHECKS: [Duration; 3] = [
+    Duration::from_secs(600),
+    Duration::from_secs(3600),
+    Duration::from_secs(86_400),
+];
+/// How soon a receipt is due that waits for the gate of its account and not for an interval: so soon that it is sent when
+/// the gate opens, and not so soon that the same receipt is the next probe.
+const BEHIND_A_GATE: Duration = Duration::from_secs(1);
+
+/// Where the gate of the receipt's account stands when a try has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Gate {
+    /// The account is believed to work: a failed try counts.
+    #[default]
+    Open,
+    /// The account does not work: a failed try says nothing about the receipt, and it waits for the gate.
+    Closed,
+}
+
 /// Whether the vendor may hold the receipt under its present id although we have no answer that says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doubt {
@@ -30,6 +51,8 @@ pub struct RetryPolicy {
     pub retry_endlessly: bool,
     /// The shortest wait after a try that the vendor may have seen.
     pub quiet_time: Duration,
+    /// Where the account's gate stands now.
+    pub gate: Gate,
 }
 
 /// What wakes a transaction after its wait. The table wakes everything; the broker is merely quicker.
@@ -68,6 +91,20 @@ pub enum Decision {
     Unknown,
 }
 
+impl Decision {
+    /// The same decision if the vendor will still know the id when the wait is over, else [`Decision::Unknown`]: what may
+    /// be forgotten by then would be registered a second time.
+    ///
+    /// `left` is how long the id is known to be recognised from now; `None` when no doubt stands.
+    #[must_use]
+    pub fn within(self, left: Option<Duration>) -> Self {
+        match (self, left) {
+            (Self::Retry { delay, .. } | Self::Rekey { delay, .. }, Some(left)) if delay >= left => Self::Unknown,
+            (decision, _) => decision,
+        }
+    }
+}
+
 impl Default for RetryPolicy {
     /// What the module that kassa replaces had, resuming after a day.
     fn default() -> Self {
@@ -77,6 +114,7 @@ impl Default for RetryPolicy {
             resume_after: Duration::from_secs(86_400),
             retry_endlessly: true,
             quiet_time: Duration::from_secs(10),
+            gate: Gate::Open,
         }
     }
 }
@@ -94,17 +132,42 @@ impl RetryPolicy {
             | (RetryClass::Permanent | RetryClass::Rekey, Doubt::Stands) => Decision::Unknown,
             (RetryClass::Permanent, Doubt::None) => Decision::Fail(Failure::Rejected),
             (RetryClass::Halt { .. }, Doubt::None | Doubt::Stands) => Decision::Retry {
-                delay: self.longest_interval(),
+                delay: match self.gate {
+                    Gate::Open => self.longest_interval(),
+                    Gate::Closed => BEHIND_A_GATE,
+                },
                 trials,
                 wake: Wake::DueRow,
             },
+            (RetryClass::Retry { seen, after }, Doubt::None | Doubt::Stands) if self.gate == Gate::Closed => {
+                Decision::Retry {
+                    delay: BEHIND_A_GATE.max(self.quiet_after(*seen)).max(asked(*after)),
+                    trials,
+                    wake: Wake::DueRow,
+                }
+            }
             (RetryClass::Rekey, Doubt::None) => match self.next_try(trials, None, Seen::No) {
                 Some((delay, trials, wake)) => Decision::Rekey { delay, trials, wake },
                 None => Decision::Fail(Failure::Exhausted),
             },
+            (
+                RetryClass::Retry {
+                    seen: Seen::Running,
+                    after,
+                },
+                Doubt::None | Doubt::Stands,
+            ) => {
+                let interval = self.interval(trials);
+                let delay = self.wait(interval, *after, Seen::Running);
+                Decision::Retry {
+                    delay,
+                    trials,
+                    wake: wake(delay, interval),
+                }
+            }
             (RetryClass::Retry { seen, after }, doubt) => match self.next_try(trials, *after, *seen) {
                 Some((delay, trials, wake)) => Decision::Retry { delay, trials, wake },
-                None if doubt == Doubt::Stands || *seen == Seen::Maybe => Decision::Unknown,
+                None if doubt == Doubt::Stands || *seen != Seen::No => Decision::Unknown,
                 None => Decision::Fail(Failure::Exhausted),
             },
         }
@@ -113,23 +176,25 @@ impl RetryPolicy {
     fn next_try(&self, trials: u32, after: Option<Duration>, seen: Seen) -> Option<(Duration, u32, Wake)> {
         let spent = trials.saturating_add(1);
         let interval = self.interval(trials);
-        let quiet = match seen {
-            Seen::No => Duration::ZERO,
-            Seen::Maybe => self.quiet_time,
-        };
-        let asked = after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
-        let delay = interval.max(quiet).max(asked);
+        let delay = self.wait(interval, after, seen);
         if spent >= self.max_trials {
             return self
                 .retry_endlessly
                 .then_some((delay.max(self.resume_after), 0, Wake::DueRow));
         }
-        let wake = if delay == interval {
-            Wake::DelayExchange
-        } else {
-            Wake::DueRow
-        };
-        Some((delay, spent, wake))
+        Some((delay, spent, wake(delay, interval)))
+    }
+
+    /// The interval, or longer if the vendor asks for it or has to be left in peace.
+    fn wait(&self, interval: Duration, after: Option<Duration>, seen: Seen) -> Duration {
+        interval.max(self.quiet_after(seen)).max(asked(after))
+    }
+
+    fn quiet_after(&self, seen: Seen) -> Duration {
+        match seen {
+            Seen::No => Duration::ZERO,
+            Seen::Maybe | Seen::Running => self.quiet_time,
+        }
     }
 
     fn interval(&self, trials: u32) -> Duration {
@@ -143,6 +208,18 @@ impl RetryPolicy {
     fn longest_interval(&self) -> Duration {
         self.intervals.last().copied().unwrap_or(Duration::from_secs(60))
     }
+}
+
+fn wake(delay: Duration, interval: Duration) -> Wake {
+    if delay == interval {
+        Wake::DelayExchange
+    } else {
+        Wake::DueRow
+    }
+}
+
+fn asked(after: Option<Duration>) -> Duration {
+    after.unwrap_or_default().min(LONGEST_RETRY_AFTER)
 }
 
 #[cfg(test)]
@@ -235,14 +312,52 @@ mod tests {
         ));
     }
 
+    #[test]
+    fn our_own_call_that_is_still_running_spends_no_trial_and_never_exhausts() {
+        let running = RetryClass::Retry {
+            seen: Seen::Running,
+            after: None,
+        };
+        let policy = RetryPolicy {
+            retry_endlessly: false,
+            ..policy()
+        };
+        for trials in [0, 3, 9, 10, 40] {
+            assert_eq!(
+                policy.decide(&running, Doubt::Stands, trials),
+                Decision::Retry {
+                    delay: policy.interval(trials),
+                    trials,
+                    wake: Wake::DelayExchange
+                }
+            );
+        }
+        assert!(running.leaves_doubt());
+    }
+
+    #[test]
+    fn a_cycle_that_ends_when_the_vendor_may_have_forgotten_the_id_is_unknown_at_once() {
+        let last = policy().decide(&RetryClass::MAYBE_SEEN, Doubt::Stands, 9);
+        let fifty_minutes = Some(Duration::from_secs(50 * 60));
+        assert_eq!(last.clone().within(fifty_minutes), Decision::Unknown);
+        assert_eq!(last.clone().within(Some(Duration::from_secs(30 * 86_400))), last);
+        assert_eq!(
+            last.clone().within(None),
+            last,
+            "nobody saw it, so nobody can forget it"
+        );
+    }
+
     fn any_class() -> impl Strategy<Value = RetryClass> {
         prop_oneof![
-            (any::<bool>(), proptest::option::of(0_u64..100_000)).prop_map(|(maybe, after)| {
-                RetryClass::Retry {
-                    seen: if maybe { Seen::Maybe } else { Seen::No },
+            (
+                prop_oneof![Just(Seen::No), Just(Seen::Maybe), Just(Seen::Running)],
+                proptest::option::of(0_u64..100_000)
+            )
+                .prop_map(|(seen, after)| RetryClass::Retry {
+                    seen,
                     after: after.map(Duration::from_secs),
-                }
-            }),
+                }),
             Just(RetryClass::Rekey),
             any::<bool>().prop_map(|certain| RetryClass::Halt { certain }),
             Just(RetryClass::Permanent),
@@ -262,6 +377,33 @@ mod tests {
         }
 
         #[test]
+        fn behind_a_closed_gate_a_failure_of_the_account_spends_no_trial_and_waits_for_the_gate(
+            class in any_class(), trials in 0_u32..40, doubt in prop_oneof![Just(Doubt::None), Just(Doubt::Stands)]
+        ) {
+            let closed = RetryPolicy { gate: Gate::Closed, ..policy() };
+            let decision = closed.decide(&class, doubt, trials);
+            match class {
+                RetryClass::Retry { .. } | RetryClass::Halt { .. } => {
+                    let Decision::Retry { delay, trials: spent, wake } = decision else {
+                        return Err(TestCaseError::fail(format!("{decision:?}")));
+                    };
+                    prop_assert_eq!((spent, wake), (trials, Wake::DueRow));
+                    if let RetryClass::Retry { seen, after } = class {
+                        let asked = after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+                        prop_assert!(delay >= asked && (seen == Seen::No || delay >= closed.quiet_time));
+                        prop_assert!(delay <= asked.max(closed.quiet_time), "no interval is waited for");
+                    } else {
+                        prop_assert_eq!(delay, BEHIND_A_GATE);
+                    }
+                }
+                // What the answer says about the receipt itself does not depend on the gate.
+                RetryClass::Rekey | RetryClass::Permanent | RetryClass::Unknown => {
+                    prop_assert_eq!(decision, policy().decide(&class, doubt, trials));
+                }
+            }
+        }
+
+        #[test]
         fn a_wait_never_undercuts_its_interval_nor_the_quiet_time(
             class in any_class(), trials in 0_u32..40, resume_after in 0_u64..100_000, max_trials in 1_u32..20
         ) {
@@ -276,6 +418,45 @@ mod tests {
                 if class.leaves_doubt() {
                     prop_assert!(delay >= policy.quiet_time);
                 }
+            }
+        }
+
+        #[test]
+        fn what_a_vendor_asks_for_is_kept_between_the_interval_and_an_hour(
+            after in 0_u64..100_000, trials in 0_u32..9,
+            seen in prop_oneof![Just(Seen::No), Just(Seen::Maybe), Just(Seen::Running)]
+        ) {
+            let class = RetryClass::Retry { seen, after: Some(Duration::from_secs(after)) };
+            let Decision::Retry { delay, wake, .. } = policy().decide(&class, Doubt::None, trials) else {
+                return Err(TestCaseError::fail("not tried again"));
+            };
+            let interval = policy().interval(trials);
+            prop_assert!(delay >= interval && delay <= interval.max(LONGEST_RETRY_AFTER));
+            prop_assert!(delay >= Duration::from_secs(after).min(LONGEST_RETRY_AFTER));
+            prop_assert_eq!(wake == Wake::DelayExchange, delay == interval, "only intervals have an exchange");
+        }
+
+        #[test]
+        fn no_wait_ends_when_the_vendor_may_have_forgotten_the_id(
+            class in any_class(), trials in 0_u32..40, left in 0_u64..200_000, doubtful in any::<bool>()
+        ) {
+            let doubt = if doubtful { Doubt::Stands } else { Doubt::None };
+            let left = Duration::from_secs(left);
+            match policy().decide(&class, doubt, trials).within(Some(left)) {
+                Decision::Retry { delay, .. } | Decision::Rekey { delay, .. } => prop_assert!(delay < left),
+                Decision::Fail(_) | Decision::Unknown => {}
+            }
+        }
+
+        #[test]
+        fn only_a_failed_send_is_counted(class in any_class(), trials in 0_u32..9) {
+            let decision = policy().decide(&class, Doubt::None, trials);
+            if let Decision::Retry { trials: after, .. } | Decision::Rekey { trials: after, .. } = decision {
+                let free = matches!(
+                    class,
+                    RetryClass::Halt { .. } | RetryClass::Retry { seen: Seen::Running, .. }
+                );
+                prop_assert_eq!(after, if free || trials == 9 { trials } else { trials + 1 });
             }
         }
 

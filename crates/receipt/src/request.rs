@@ -142,7 +142,7 @@ pub fn schema() -> Value {
 }
 
 /// Doc comments are wrapped for the source; whoever shows a schema wraps its texts anew. Paragraphs stay.
-fn join_lines(schema: &mut Schema) {
+pub(crate) fn join_lines(schema: &mut Schema) {
     if let Some(Value::String(text)) = schema.get_mut("description") {
         let paragraphs: Vec<String> = text
             .split("\n\n")

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::callback::{self, CallbackSecret};
+use crate::class::Refusal;
 use crate::content::{PaymentMethod, PaymentObject, TaxSystem, Vat};
-use crate::id::AccountName;
-use crate::policy::RetryPolicy;
+use crate::id::{AccountName, StoreCode, VendorName};
+use crate::non_fatal::{ErrorCode, reclassed};
+use crate::policy::{Gate, RetryPolicy};
+use crate::webhook::WebhookSettings;
 
 /// One `[stores.<code>]` section.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,10 +47,30 @@ pub struct StoreSettings {
     /// Whether there is a next cycle after `max_trials`.
     #[serde(default = "yes")]
     pub retry_endlessly: bool,
-    /// Waits between polls; the last one repeats, hourly after a day.
+    /// Codes of the vendor after which a receipt that would fail is sent again under the next id. Only codes that prove
+    /// the id dead work here.
+    #[serde(default)]
+    pub non_fatal_codes: Vec<ErrorCode>,
+    /// Waits between polls; the last one repeats, hourly after a day or once the receipt is overdue.
     #[serde(default = "poll_intervals", with = "durations")]
     pub poll_intervals: Vec<Duration>,
+    /// The poll limit: how long a receipt may wait at the vendor before people are told that it is overdue. It goes on
+    /// waiting all the same, asked about once an hour.
+    #[serde(default = "one_day", with = "humantime_serde")]
+    pub overdue_after: Duration,
+    /// Where vendors reach this store's callbacks, up to their path; without it the address of the whole fleet.
+    #[serde(default)]
+    pub public_url: Option<String>,
+    /// The first one stands in new requests, all of them are answered. Without any, callbacks are off.
+    #[serde(default)]
+    pub callback_secrets: Vec<CallbackSecret>,
+    /// Where this store is told by HTTP; absent: by the broker alone.
+    #[serde(default)]
+    pub webhook: Option<WebhookSettings>,
 }
+
+/// The poll limit of transactions whose store is not configured any more.
+pub const OVERDUE_AFTER: Duration = Duration::from_secs(86_400);
 
 impl StoreSettings {
     /// The retry policy of this store. `quiet_time` comes from the sender's settings.
@@ -58,19 +82,35 @@ impl StoreSettings {
             resume_after: self.resume_after,
             retry_endlessly: self.retry_endlessly,
             quiet_time,
+            gate: Gate::Open,
         }
+    }
+
+    /// The refusal as this store's `non_fatal_codes` have it.
+    #[must_use]
+    pub fn reclassed(&self, refusal: Refusal) -> Refusal {
+        reclassed(refusal, &self.non_fatal_codes)
     }
 
     /// The wait before the next poll of a registration that was asked `polls` times and is `age` old.
     #[must_use]
     pub fn poll_delay(&self, polls: u32, age: Duration) -> Duration {
         const HOUR: Duration = Duration::from_secs(3600);
-        if age >= Duration::from_secs(86_400) {
-            return HOUR;
-        }
+        const DAY: Duration = Duration::from_secs(86_400);
         let step = usize::try_from(polls).unwrap_or(usize::MAX);
         let last = self.poll_intervals.last().copied().unwrap_or(Duration::from_secs(60));
+        if age >= DAY.min(self.overdue_after) {
+            return HOUR.max(last);
+        }
         self.poll_intervals.get(step).copied().unwrap_or(last)
+    }
+
+    /// Where `vendor` may tell that a registration of this store has ended, if callbacks are on. It holds a secret.
+    #[must_use]
+    pub fn callback_url(&self, store: &StoreCode, vendor: &VendorName) -> Option<String> {
+        let base = self.public_url.as_deref()?.trim_end_matches('/');
+        let secret = self.callback_secrets.first()?;
+        Some(format!("{base}{}", callback::path(vendor, store, secret)))
     }
 
     /// Everything in this section that cannot work, one sentence each, naming the key.
@@ -93,6 +133,9 @@ impl StoreSettings {
         {
             faults.push("resume_after: must not be shorter than the last of retry_intervals".to_owned());
         }
+        if self.overdue_after.as_secs() < 1 {
+            faults.push("overdue_after: must be at least 1s".to_owned());
+        }
         if self.max_trials == 0 {
             faults.push("max_trials: must be at least 1".to_owned());
         }
@@ -109,6 +152,13 @@ impl StoreSettings {
             {
                 faults.push(format!("{key}: every interval must be at least 1s and whole seconds"));
             }
+        }
+        for (place, secret) in self.callback_secrets.iter().enumerate() {
+            faults.extend(
+                secret
+                    .fault()
+                    .map(|fault| format!("callback_secrets[{place}]: {fault}")),
+            );
         }
         faults
     }

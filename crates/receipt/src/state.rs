@@ -81,6 +81,10 @@ pub enum Change {
     Refused(Failure),
     /// The outcome cannot be known by machine.
     Lost,
+    /// A person looked it up: nothing was registered under the present id.
+    NotRegistered,
+    /// A person closes it.
+    Closed,
 }
 
 /// A change that the state does not allow.
@@ -106,14 +110,22 @@ impl State {
             }
             (Self::Sending { .. }, Change::GivenBack) => Ok(Self::Retrying),
             (Self::Sending { .. }, Change::Accepted { vendor_uuid }) => Ok(Self::Waiting { vendor_uuid }),
-            // Asking may find the document of a registration whose transaction has meanwhile gone another way.
+            // Registered is registered: a document may come late, or be found by asking about a registration whose
+            // transaction has meanwhile gone another way, even to the end of its tries.
             (
-                Self::Sending { .. } | Self::Waiting { .. } | Self::Retrying | Self::Unknown,
+                Self::Queued
+                | Self::Sending { .. }
+                | Self::Waiting { .. }
+                | Self::Retrying
+                | Self::Unknown
+                | Self::Failed(_),
                 Change::Registered(document),
             ) => Ok(Self::Done(document)),
             (Self::Sending { .. } | Self::Waiting { .. }, Change::Deferred) => Ok(Self::Retrying),
             (Self::Sending { .. } | Self::Waiting { .. }, Change::Refused(failure)) => Ok(Self::Failed(failure)),
             (Self::Sending { .. } | Self::Waiting { .. }, Change::Lost) => Ok(Self::Unknown),
+            (Self::Unknown, Change::NotRegistered) => Ok(Self::Retrying),
+            (Self::Held | Self::Queued | Self::Retrying | Self::Failed(_), Change::Closed) => Ok(Self::Cancelled),
             (from, change) => Err(IllegalTransition {
                 from: from.name(),
                 change,
@@ -256,17 +268,54 @@ mod tests {
             Change::Deferred,
             Change::Refused(Failure::Rejected),
             Change::Lost,
+            Change::NotRegistered,
         ]
     }
 
     #[test]
-    fn nothing_leaves_done_failed_or_cancelled() {
+    fn a_person_closes_only_what_is_certainly_not_registered() {
+        let closed = |state: State| state.on(Change::Closed).is_ok();
         for state in [
+            State::Held,
+            State::Queued,
+            State::Retrying,
+            State::Failed(Failure::Rejected),
+        ] {
+            assert!(closed(state.clone()), "{}", state.name());
+        }
+        for state in [
+            State::Sending { attempt: 1 },
+            State::Waiting { vendor_uuid: uuid() },
             State::Done(document()),
-            State::Failed(Failure::Exhausted),
+            State::Unknown,
             State::Cancelled,
         ] {
+            assert!(!closed(state.clone()), "{}", state.name());
+        }
+    }
+
+    #[test]
+    fn only_an_unknown_receipt_takes_a_persons_word_that_it_was_not_registered() {
+        assert_eq!(State::Unknown.on(Change::NotRegistered), Ok(State::Retrying));
+        for state in [State::Queued, State::Retrying, State::Waiting { vendor_uuid: uuid() }] {
+            assert!(state.on(Change::NotRegistered).is_err());
+        }
+    }
+
+    #[test]
+    fn nothing_leaves_done_or_cancelled_and_only_a_document_leaves_failed() {
+        let registered = Change::Registered(document());
+        let failed = State::Failed(Failure::Exhausted);
+        assert_eq!(
+            failed.clone().on(registered.clone()).map(|state| state.name()),
+            Ok(StateName::Done)
+        );
+        for state in [State::Done(document()), failed, State::Cancelled] {
+            let is_failed = state.name() == StateName::Failed;
             for change in every_change() {
+                if is_failed && change == registered {
+                    continue;
+                }
                 assert!(
                     state.clone().on(change.clone()).is_err(),
                     "{} took {change:?}",

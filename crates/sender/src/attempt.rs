@@ -12,17 +12,19 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 use ledger::{Claimed, Evidence, LedgerError, Outcome, Recorded, until_taken};
 use queue::Pointer;
+use receipt::policy::Gate;
 use receipt::{Refusal, RetryClass, RetryPolicy, Text};
 use tracing::Instrument;
-use vendors::{Call, Rendering, Reply, Vendor};
+use vendors::{Call, Exchange, Rendering, Reply, Vendor};
 
 use crate::config::RECORDING;
-use crate::decide::{Decided, decide};
+use crate::decide::{Decided, Sent, decide, forgotten};
+use crate::predecessor;
 use crate::sender::Context;
 use crate::slots::Slot;
 
 /// Makes the attempt that `claimed` stands for. `claimed_at` was taken before the claim was asked for.
-pub(crate) async fn attempt(context: Arc<Context>, claimed: Box<Claimed>, slot: Option<Slot>, claimed_at: Instant) {
+pub(crate) async fn attempt(context: Arc<Context>, claimed: Box<Claimed>, mut slot: Slot, claimed_at: Instant) {
     let span = tracing::info_span!(
         "send",
         transaction.id = %claimed.subject.transaction_id,
@@ -31,30 +33,54 @@ pub(crate) async fn attempt(context: Arc<Context>, claimed: Box<Claimed>, slot: 
     );
     // A panic is this receipt's failure only: its lease ends, it is tried again, and after the third time in a row a
     // person is asked.
-    let attempt = AssertUnwindSafe(run(&context, *claimed, claimed_at)).catch_unwind();
+    let attempt = AssertUnwindSafe(run(&context, *claimed, claimed_at, &mut slot)).catch_unwind();
     if attempt.instrument(span.clone()).await.is_err() {
         span.in_scope(|| tracing::error!("the attempt panicked; its claim ends with its lease"));
     }
     drop(slot);
 }
 
-async fn run(context: &Context, claimed: Claimed, claimed_at: Instant) {
+async fn run(context: &Arc<Context>, claimed: Claimed, claimed_at: Instant, slot: &mut Slot) {
     let Some(vendor) = context.registry.get(&claimed.account) else {
         let reply = not_called(account_missing(&claimed));
-        return record(context, claimed, reply).await;
+        return record(context, None, claimed, reply, None, Gate::Open).await;
     };
-    let wire_body = match wire_body(context, &claimed, vendor.as_ref()).await {
+    let vendor = vendor.as_ref();
+    let past = match until_taken(&context.abort, "a claim's past", || context.ledger.past(&claimed)).await {
+        Ok(past) => past,
+        // Nothing was sent, and the lease says when it may be.
+        Err(error) if error.is_outage() => return,
+        Err(error) => {
+            tracing::error!(error = %service::error::chain(&error), "what the claim follows cannot be read");
+            let reply = not_called(unreadable(&claimed));
+            return record(context, Some(vendor), claimed, reply, None, Gate::Open).await;
+        }
+    };
+    let horizon = past
+        .doubt
+        .map(|doubt| Instant::now() + doubt.left(vendor.idempotency_horizon(None)));
+    if horizon.is_some_and(|horizon| horizon <= Instant::now() + vendor.longest_call()) {
+        let reply = not_called(forgotten(None));
+        return record(context, Some(vendor), claimed, reply, horizon, Gate::Open).await;
+    }
+    let (claimed, claimed_at) = match (&past.predecessor, vendor.follower()) {
+        (Some(predecessor), Some(follower)) => {
+            if is_too_late(context, vendor, claimed_at) {
+                return give_back(context, &claimed).await;
+            }
+            let asked = predecessor::ask(context, vendor, follower, claimed, predecessor.clone(), &past);
+            let Some(cleared) = asked.await else { return };
+            cleared
+        }
+        (Some(_), None) | (None, Some(_) | None) => (claimed, claimed_at),
+    };
+    let wire_body = match wire_body(context, &claimed, vendor).await {
         Ok(Some(wire_body)) => wire_body,
         // The database is away and we are stopping: nothing was sent, and the lease says when it may be.
         Ok(None) => return,
-        Err(refusal) => return record(context, claimed, not_called(refusal)).await,
+        Err(refusal) => return record(context, Some(vendor), claimed, not_called(refusal), horizon, Gate::Open).await,
     };
-    let too_late = claimed_at
-        .elapsed()
-        .saturating_add(vendor.longest_call())
-        .saturating_add(RECORDING)
-        > context.config.lease;
-    if too_late || context.stop.is_cancelled() {
+    if is_too_late(context, vendor, claimed_at) {
         return give_back(context, &claimed).await;
     }
     let call = Call {
@@ -62,8 +88,20 @@ async fn run(context: &Context, claimed: Claimed, claimed_at: Instant) {
         external_id: &claimed.external_id,
         wire_body: &wire_body,
     };
+    slot.begin();
+    let began = Instant::now();
     let reply = vendor.register(&call).await;
-    record(context, claimed, reply).await;
+    let gate = context.gates.note(&claimed, &reply.outcome, slot, began).await;
+    record(context, Some(vendor), claimed, reply, horizon, gate).await;
+}
+
+/// Whether a call that begins now could outlive the lease, or we are stopping.
+fn is_too_late(context: &Context, vendor: &dyn Vendor, claimed_at: Instant) -> bool {
+    let ends_after = claimed_at
+        .elapsed()
+        .saturating_add(vendor.longest_call())
+        .saturating_add(RECORDING);
+    ends_after > context.config.lease || context.stop.is_cancelled()
 }
 
 /// Gives back a claim with which nothing was sent.
@@ -87,7 +125,7 @@ async fn wire_body(context: &Context, claimed: &Claimed, vendor: &dyn Vendor) ->
         operation: claimed.subject.operation,
         external_id: &claimed.external_id,
         rendered_at: Timestamp::now(),
-        callback_url: None,
+        callback_url: context.callback_url(&claimed.subject.store, vendor).as_deref(),
     })?;
     let store = || context.ledger.store_wire_body(claimed, rendered.clone());
     match until_taken(&context.abort, "the rendered request", store).await {
@@ -100,48 +138,86 @@ async fn wire_body(context: &Context, claimed: &Claimed, vendor: &dyn Vendor) ->
     }
 }
 
-async fn record(context: &Context, claimed: Claimed, reply: Reply<vendors::Registered>) {
+/// Decides and writes down what a call came to. `horizon` is until when the doubt of earlier tries may be settled by
+/// repeating, if one stands.
+async fn record(
+    context: &Context,
+    vendor: Option<&dyn Vendor>,
+    claimed: Claimed,
+    reply: Reply<vendors::Registered>,
+    horizon: Option<Instant>,
+    gate: Gate,
+) {
     let store = context.directory.stores.get(&claimed.subject.store);
-    let policy = store.map_or_else(
+    let mut policy = store.map_or_else(
         || RetryPolicy {
             quiet_time: context.config.quiet_time,
             ..RetryPolicy::default()
         },
         |store| store.retry_policy(context.config.quiet_time),
     );
-    let Decided { verdict, pointer } = decide(
-        &reply.outcome,
-        store,
-        &policy,
-        &claimed.external_id,
-        claimed.doubt,
-        claimed.trials,
-    );
-    let refusal = reply.outcome.err();
-    tell(&claimed, refusal.as_deref(), &verdict, reply.exchange.duration);
+    policy.gate = gate;
+    let Reply { exchange, outcome } = reply;
+    // The store may take a refusal for less final than the vendor's table does.
+    let outcome = outcome.map_err(|refusal| match store {
+        Some(store) => Box::new(store.reclassed(*refusal)),
+        None => refusal,
+    });
+    // What this try adds counts from its beginning: the recording may have to wait for a lost database.
+    let adds = match (&outcome, vendor) {
+        (Err(refusal), Some(vendor)) if refusal.class.leaves_doubt() => Some(vendor.idempotency_horizon(Some(refusal))),
+        (Err(_) | Ok(_), Some(_) | None) => None,
+    };
+    let left = horizon.map(|horizon| horizon.saturating_duration_since(Instant::now()));
+    let sent = Sent {
+        operation: claimed.subject.operation,
+        expected: claimed.expected(),
+        doubt: claimed.doubt,
+        trials: claimed.trials,
+        left: left.into_iter().chain(adds).min(),
+    };
+    let decided = decide(outcome, &sent, store, &policy, &context.moscow);
+    finish(context, claimed, exchange, decided, adds).await;
+}
+
+/// Writes down what was decided. `horizon` is for how long a doubt that this try leaves may be settled by repeating.
+pub(crate) async fn finish(
+    context: &Context,
+    claimed: Claimed,
+    exchange: Exchange,
+    decided: Decided,
+    horizon: Option<Duration>,
+) {
+    let Decided {
+        verdict,
+        refusal,
+        pointer,
+    } = decided;
+    tell(&claimed, refusal.as_deref(), &verdict, exchange.duration);
     let due = Pointer {
         transaction: claimed.subject.transaction_id,
         fence: claimed.attempt,
     };
-    let vendor = claimed.vendor.clone();
+    let (vendor, account) = (claimed.vendor.clone(), claimed.account.clone());
     let evidence = Evidence {
-        request: reply.exchange.request,
-        http_status: reply.exchange.http_status,
-        answer: reply.exchange.answer,
-        duration: reply.exchange.duration,
+        request: exchange.request,
+        http_status: exchange.http_status,
+        answer: exchange.answer,
+        duration: exchange.duration,
     };
     let outcome = Outcome {
         claimed,
         evidence,
         refusal,
         verdict,
+        horizon,
     };
     match until_taken(&context.abort, "the outcome", || context.ledger.record(outcome.clone())).await {
         Ok(Recorded::Applied | Recorded::Already) => {
             if let Some(wait) = pointer
                 && context.config.delays == crate::Delays::Broker
             {
-                context.pointers.send(&vendor, due, Some(wait));
+                context.pointers.send_for(&vendor, &account, due, Some(wait));
             }
         }
         Ok(Recorded::Fenced) => {

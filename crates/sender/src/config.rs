@@ -85,4 +85,4 @@ impl Config {
 pub(crate) const RECORDING: Duration = Duration::from_secs(1);
 /// What a lease must leave between the claim and the call: an attempt that begins later is given back unsent, so with
 /// nothing left none would ever be made.
-const STARTING: Duration = Duration::from_secs(1);
+pub(crate) const STARTING: Duration = Duration::from_secs(1);

@@ -12,7 +12,7 @@ use receipt::StateName;
 use receipt::intake::Prepared;
 use vendors::Rendering;
 
-use crate::attempt::attempt;
+use crate::attempt::{attempt, give_back};
 use crate::bury::bury;
 use crate::sender::Context;
 use crate::slots::Slot;
@@ -49,7 +49,8 @@ impl Intake {
             let (external_id, code) = (&prepared.external_id, warning.code.name());
             tracing::warn!(%external_id, code, "{external_id} is accepted, and odd: {warning}");
         }
-        let vendor = prepared.vendor.clone();
+        let (vendor, account) = (prepared.vendor.clone(), prepared.account.clone());
+        let point = |pointer| context.point(&vendor, &account, pointer);
         let claimed_at = Instant::now();
         let (first, slot) = self.first(&prepared);
         let new = NewTransaction {
@@ -64,25 +65,32 @@ impl Intake {
         let accepted = until_taken(&context.stop, "a request", || context.ledger.accept(new.clone())).await;
         match accepted {
             Ok(Acceptance::Claimed(claimed)) => {
-                context
-                    .attempts
-                    .spawn(attempt(Arc::clone(context), claimed, slot, claimed_at));
+                match slot {
+                    Some(slot) => {
+                        let attempt = attempt(Arc::clone(context), claimed, slot, claimed_at);
+                        context.attempts.spawn(attempt);
+                    }
+                    None => give_back(context, &claimed).await,
+                }
                 Disposition::Done
             }
-            Ok(Acceptance::Queued(transaction)) => {
-                context.pointers.send(&vendor, Pointer { transaction, fence: 0 }, None);
+            Ok(Acceptance::Queued(transaction) | Acceptance::Revised { id: transaction, .. }) => {
+                point(Pointer { transaction, fence: 0 });
                 Disposition::Done
             }
             Ok(Acceptance::Known { id, state, fence }) => {
                 if state == StateName::Queued {
-                    context.pointers.send(&vendor, Pointer { transaction: id, fence }, None);
+                    point(Pointer { transaction: id, fence });
                 }
                 Disposition::Done
             }
-            Ok(Acceptance::Conflict { id, state: _ }) => {
-                bury(context, Origin::Intake, delivery, Rejection::conflict(id)).await
+            Ok(Acceptance::Conflict { id, state }) => {
+                let conflict = Rejection::conflict(new.subject, id, state);
+                bury(context, Origin::Intake, delivery, conflict).await
             }
-            Err(LedgerError::ExternalIdTaken) => bury(context, Origin::Intake, delivery, Rejection::key_taken()).await,
+            Err(LedgerError::ExternalIdTaken) => {
+                bury(context, Origin::Intake, delivery, Rejection::key_taken(new.subject)).await
+            }
             Err(LedgerError::Unavailable(_) | LedgerError::Closed) => Disposition::Leave,
             Err(error) => {
                 let error = service::error::chain(&error);
@@ -109,7 +117,9 @@ impl Intake {
             operation: prepared.subject.operation,
             external_id: &prepared.external_id,
             rendered_at: Timestamp::now(),
-            callback_url: None,
+            callback_url: context
+                .callback_url(&prepared.subject.store, vendor.as_ref())
+                .as_deref(),
         });
         match rendered {
             Ok(wire_body) => (

@@ -4,19 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use ledger::{Ledger, Outage};
-use queue::{Broker, Pointers, Queue};
+use ledger::{Door, Ledger, Outage, Watch};
+use queue::{Broker, Pointer, Pointers, Queue};
 use receipt::intake::{Directory, moscow};
+use receipt::{AccountName, StoreCode, VendorName};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use vendors::Registry;
+use vendors::{Registry, Vendor};
 
 use crate::config::Config;
+use crate::gate::Gates;
 use crate::intake::Intake;
 use crate::pointer::Pointed;
 use crate::slots::Slots;
-use crate::sweep;
+use crate::{probe, sweep};
 
 /// What an aborted attempt gets to say so.
 const ABORTING: Duration = Duration::from_millis(500);
@@ -28,7 +30,9 @@ pub(crate) struct Context {
     pub(crate) directory: Arc<Directory>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) pointers: Pointers,
+    pub(crate) watch: Watch,
     pub(crate) slots: Slots,
+    pub(crate) gates: Gates,
     pub(crate) moscow: TimeZone,
     /// Attempts that outlive the delivery or the sweep that started them.
     pub(crate) attempts: TaskTracker,
@@ -36,6 +40,23 @@ pub(crate) struct Context {
     pub(crate) stop: CancellationToken,
     /// No more waiting for a lost database either: the drain is over.
     pub(crate) abort: CancellationToken,
+}
+
+impl Context {
+    /// Where this vendor may call back about a receipt of `store`, for its request alone: it holds a secret.
+    pub(crate) fn callback_url(&self, store: &StoreCode, vendor: &dyn Vendor) -> Option<String> {
+        vendor
+            .caller()
+            .and_then(|_| self.directory.callback_url(store, vendor.name()))
+    }
+
+    /// Wakes a sender for a transaction. Behind a closed gate nobody could claim it: the table wakes it when it opens.
+    pub(crate) fn point(&self, vendor: &VendorName, account: &AccountName, pointer: Pointer) {
+        match self.watch.door(account) {
+            Door::Open { .. } => self.pointers.send_for(vendor, account, pointer, None),
+            Door::Closed { .. } => {}
+        }
+    }
 }
 
 /// Accepts what comes by AMQP, claims, calls the vendor, decides, records, settles.
@@ -50,20 +71,22 @@ impl Sender {
     #[must_use]
     pub fn new(
         config: Config,
-        ledger: Ledger,
+        watch: Watch,
         broker: Broker,
         pointers: Pointers,
-        directory: Arc<Directory>,
         registry: Arc<Registry>,
         stop: CancellationToken,
     ) -> Self {
-        let slots = Slots::new(directory.vendors.keys().cloned(), config.slots);
+        let (ledger, directory) = (watch.ledger().clone(), Arc::clone(watch.directory()));
+        let slots = Slots::new(directory.vendors.keys().cloned(), config.slots, watch.clone());
         let context = Context {
             config,
             ledger,
             directory,
             registry,
             pointers,
+            gates: Gates::new(watch.clone(), slots.clone()),
+            watch,
             slots,
             moscow: moscow(),
             attempts: TaskTracker::new(),
@@ -135,11 +158,56 @@ impl Sender {
         let mut ticks = tokio::time::interval(context.config.sweep_interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut outage = Outage::of("due rows");
-        while context.stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            // A step that found something means that there may be more: the next one need not wait.
-            while outage.over(self.sweep_once().await)?.unwrap_or(0) > 0 && !context.stop.is_cancelled() {}
+        let mut looked: Option<Instant> = None;
+        while !context.stop.is_cancelled() {
+            if looked.is_none_or(|at| at.elapsed() >= context.config.sweep_interval) {
+                outage.over(sweep::give_up(context).await)?;
+                looked = Some(Instant::now());
+            }
+            let found = outage.over(self.sweep_once().await)?;
+            match found {
+                // A step that found something means that there may be more: the next one need not wait.
+                Some(1..) => {}
+                Some(0) => {
+                    tokio::select! {
+                        () = context.stop.cancelled() => {}
+                        _ = ticks.tick() => {}
+                        () = context.slots.freed() => {}
+                    }
+                }
+                None => {
+                    context.stop.run_until_cancelled(ticks.tick()).await;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// The loop that looks at the gates, shows this process to the other workers, and probes.
+    ///
+    /// # Errors
+    /// When the database refuses the question; an outage is waited for.
+    pub async fn watch(&self) -> anyhow::Result<()> {
+        let context = &self.context;
+        let mut ticks = tokio::time::interval(context.watch.settings().interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut outage = Outage::of("gates");
+        while context.stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            outage.over(self.watch_once().await)?;
+        }
+        Ok(())
+    }
+
+    /// One step of the watch.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn watch_once(&self) -> Result<(), ledger::LedgerError> {
+        let context = &self.context;
+        for account in context.watch.refresh().await? {
+            context.gates.opened(&account);
+        }
+        probe::step(context).await
     }
 
     /// One step of the sweep: claims what is due and has a free slot. Returns how many.
@@ -160,13 +228,12 @@ impl Sender {
     pub async fn drained(&self, deadline: Instant) -> usize {
         let context = &self.context;
         context.attempts.close();
-        if tokio::time::timeout_at(deadline, context.attempts.wait())
-            .await
-            .is_err()
-        {
+        let drained = context.watch.stay_until(context.attempts.wait());
+        if tokio::time::timeout_at(deadline, drained).await.is_err() {
             self.abort();
             let _ = tokio::time::timeout(ABORTING, context.attempts.wait()).await;
         }
+        let _ = tokio::time::timeout(ABORTING, context.watch.leave()).await;
         context.attempts.len()
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ledger::{Claimed, Evidence, LedgerError, Outcome, Quota, Verdict};
 use receipt::{AccountName, Refusal, RetryClass, Text};
@@ -19,21 +19,33 @@ const ABANDONED_PER_STEP: i64 = 100;
 
 /// Claims what is due into the free slots and starts the attempts. Returns how many.
 pub(crate) async fn step(context: &Arc<Context>) -> Result<usize, LedgerError> {
-    give_up(context).await?;
     // The slots are taken first: a claim without a slot would only wait while its lease runs.
-    let mut slots: BTreeMap<AccountName, Vec<Slot>> = BTreeMap::new();
-    for quota in context.slots.free() {
-        let taken = (0..quota.slots)
-            .map_while(|_| context.slots.try_take(&quota.account))
-            .collect();
-        slots.insert(quota.account, taken);
+    let (mut waiting, mut others) = (Places::new(), Places::new());
+    for account in context.slots.accounts() {
+        let taken = context.slots.take_all(account);
+        if taken.is_empty() {
+            continue;
+        }
+        // Rows of an account with a backlog have no pointer that they should be left to.
+        let places = if context.slots.has_backlog(account) {
+            &mut waiting
+        } else {
+            &mut others
+        };
+        places.insert(account.clone(), taken);
     }
-    let quotas: Vec<Quota> = slots
+    Ok(claim(context, waiting, Duration::ZERO).await? + claim(context, others, context.config.grace).await?)
+}
+
+type Places = BTreeMap<AccountName, Vec<Slot>>;
+
+/// Claims into these places what has been due for longer than `grace`, and starts the attempts. Returns how many.
+async fn claim(context: &Arc<Context>, mut places: Places, grace: Duration) -> Result<usize, LedgerError> {
+    let quotas: Vec<Quota> = places
         .iter()
-        .filter(|(_, taken)| !taken.is_empty())
-        .map(|(account, taken)| Quota {
+        .map(|(account, slots)| Quota {
             account: account.clone(),
-            slots: u32::try_from(taken.len()).unwrap_or(u32::MAX),
+            slots: u32::try_from(slots.len()).unwrap_or(u32::MAX),
         })
         .collect();
     if quotas.is_empty() {
@@ -42,24 +54,33 @@ pub(crate) async fn step(context: &Arc<Context>) -> Result<usize, LedgerError> {
     let claimed_at = Instant::now();
     let claims = context
         .ledger
-        .claim_due(&quotas, context.config.grace, context.config.claim_lease())
+        .claim_due(&quotas, grace, context.config.claim_lease())
         .await?;
     let count = claims.len();
     for claimed in claims {
-        match slots.get_mut(&claimed.account).and_then(Vec::pop) {
+        match places.get_mut(&claimed.account).and_then(Vec::pop) {
             Some(slot) => {
-                context
-                    .attempts
-                    .spawn(attempt(Arc::clone(context), Box::new(claimed), Some(slot), claimed_at));
+                let attempt = attempt(Arc::clone(context), Box::new(claimed), slot, claimed_at);
+                context.attempts.spawn(attempt);
             }
             None => give_back(context, &claimed).await,
+        }
+    }
+    for quota in quotas {
+        let left = places.get(&quota.account).map_or(0, Vec::len);
+        let had = usize::try_from(quota.slots).unwrap_or(usize::MAX);
+        // Between the two the parts of the stores were not all used up, and the next step will tell.
+        if left == 0 {
+            context.slots.set_backlog(&quota.account, true);
+        } else if left == had {
+            context.slots.set_backlog(&quota.account, false);
         }
     }
     Ok(count)
 }
 
 /// Transactions whose workers keep dying are suspected of killing them; a person is asked.
-async fn give_up(context: &Context) -> Result<(), LedgerError> {
+pub(crate) async fn give_up(context: &Context) -> Result<(), LedgerError> {
     for claimed in context.ledger.abandoned(ABANDONED_PER_STEP).await? {
         tracing::error!(
             transaction.id = %claimed.subject.transaction_id,
@@ -103,5 +124,6 @@ fn unfinished(claimed: Claimed) -> Outcome {
         },
         refusal: Some(Box::new(refusal)),
         verdict: Verdict::Unknown,
+        horizon: None,
     }
 }

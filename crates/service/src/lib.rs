@@ -7,6 +7,8 @@
 pub mod config;
 pub mod error;
 pub mod health;
+pub mod http;
+pub mod limiter;
 pub mod stop;
 pub mod supervise;
 pub mod telemetry;

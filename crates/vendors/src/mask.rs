@@ -1,7 +1,8 @@
 //! Taking secrets and the buyer out of what is stored and shown.
 //!
 //! Two nets: the values that are known to be in this very call (token, password, the buyer's contacts), and shapes that
-//! always are what they look like (e-mail addresses, telephone numbers, values of secret fields, token-like runs).
+//! always are what they look like (e-mail addresses, telephone numbers, values of secret fields, token-like runs,
+//! secrets in callback addresses).
 //! Numbers of the fiscal document must survive: INN (10 or 12 digits), FN (16), FPD (at most 10) are no telephones.
 
 /// Masks what one call knows.
@@ -40,7 +41,7 @@ impl Mask {
         for secret in &self.secrets {
             text = text.replace(secret.as_str(), MASKED);
         }
-        let mut text = by_shape(&text);
+        let mut text = by_shape(&receipt::callback::masked(&text));
         text.truncate(text.floor_char_boundary(longest));
         text
     }

@@ -28,6 +28,11 @@ pub trait Vendor: Send + Sync {
     /// `None` for a vendor that answers at once and has nothing to poll.
     fn follower(&self) -> Option<&dyn Follower>;
 
+    /// `None` for a vendor that never calls: then no callback address goes into its requests.
+    fn caller(&self) -> Option<&dyn Caller> {
+        None
+    }
+
     /// Calls the vendor without any effect on receipts, to learn whether the account works: a closed gate is probed
     /// with it. `None` when the vendor has no such call; then one real registration is the probe.
     async fn probe(&self) -> Option<Reply<()>>;
@@ -48,6 +53,25 @@ pub trait Follower: Send + Sync {
     /// `Err` means that the question was not answered: no token, no connection, throttled, a broken answer, or
     /// (`Halt`) an account that is refused. An answer that settles nothing is [`News::None`] with its reason.
     async fn follow(&self, vendor_uuid: &VendorUuid) -> Reply<News>;
+}
+
+/// The ability to tell us that a registration has ended. Whoever knows the address can do it too, so what is told is
+/// only a hint to ask.
+pub trait Caller: Send + Sync {
+    /// Which registration a callback's body names. Any bytes may come.
+    fn named(&self, body: &[u8]) -> Named;
+
+    /// Why the vendor would not call this address, in words that follow it. The address itself is not shown.
+    fn address_fault(&self, url: &str) -> Option<&'static str>;
+}
+
+/// The registration that a callback names, in the two ways in which it may. Neither is to be trusted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The vendor's id.
+    pub vendor_uuid: Option<VendorUuid>,
+    /// Our key.
+    pub external_id: Option<ExternalId>,
 }
 
 /// What a request is rendered from.

@@ -7,7 +7,7 @@
 
 mod clients;
 mod command;
-mod demo;
+mod play;
 mod progress;
 mod services;
 mod sqlx;
@@ -26,6 +26,10 @@ cargo xtask <command>
                                   while things go wrong; ends with the books compared
   test [WORD…]                    all checks and tests; with words, only the tests whose
                                   names contain one of them
+
+  bench [--rows N] [--output json]
+                                  what the ledger's statements read beside N finished
+                                  receipts, compared with 20,000
 
   services up                     start Postgres and RabbitMQ for development, or find
                                   them healthy; prints their URLs for `eval`
@@ -53,7 +57,8 @@ fn main() -> ExitCode {
 
 fn dispatch(arguments: &[&str]) -> Result<()> {
     match arguments {
-        ["demo", arguments @ ..] => match demo::demo(arguments)? {},
+        ["demo", arguments @ ..] => match play::play("demo", arguments)? {},
+        ["bench", arguments @ ..] => match play::play("bench", arguments)? {},
         ["test", words @ ..] => test::test(words),
         ["services", "up"] => {
             let urls = services::up()?;

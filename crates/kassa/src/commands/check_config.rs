@@ -22,6 +22,13 @@ pub(crate) async fn run(file: Option<PathBuf>, args: &CheckArgs) -> anyhow::Resu
     if config.stores.is_empty() {
         eprintln!("note: no store is configured; every request will become a dead letter");
     }
+    for (code, store) in &config.directory().stores {
+        if store.public_url.is_none() && !store.callback_secrets.is_empty() {
+            eprintln!(
+                "note: store {code} has callback_secrets, but without a public_url no request asks for a callback"
+            );
+        }
+    }
     if !args.offline {
         let ledger = Ledger::open(&config.database, "check-config")?;
         match needed(&config, &ledger).await {

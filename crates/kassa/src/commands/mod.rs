@@ -1,10 +1,17 @@
 //! One file per command.
 
+pub(crate) mod account;
+pub(crate) mod actor;
+pub(crate) mod cancel;
 pub(crate) mod check_config;
+pub(crate) mod dead;
 pub(crate) mod list;
 pub(crate) mod migrate;
+pub(crate) mod resolve;
 pub(crate) mod show;
 pub(crate) mod submit;
+pub(crate) mod topology;
+pub(crate) mod webhook;
 
 use std::path::PathBuf;
 

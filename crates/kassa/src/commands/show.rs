@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ledger::{AttemptRow, TransactionDetails};
+use ledger::{ActionRow, AttemptRow, DeliveryRow, RegistrationRow, TransactionDetails};
+use serde::Serialize;
 
-use super::list;
+use super::{list, webhook};
 use crate::cli::{Output, ShowArgs};
 use crate::exit::{self, Failure};
 use crate::output;
@@ -31,6 +32,7 @@ pub(crate) async fn run(file: Option<PathBuf>, args: &ShowArgs) -> anyhow::Resul
         }
     };
     let details = ledger.details(only).await.map_err(|error| exit::ledger(&error))?;
+    let webhooks = webhook::of_transaction(&ledger, details.transaction.id).await?;
     if args.output != Output::Json {
         print_head(&details)?;
     }
@@ -48,9 +50,40 @@ pub(crate) async fn run(file: Option<PathBuf>, args: &ShowArgs) -> anyhow::Resul
         args.output,
         &headings,
         details.attempts.iter().map(attempt).collect(),
-        &details,
+        &Shown {
+            details: &details,
+            webhooks: &webhooks,
+        },
     )?;
+    if args.output != Output::Json && !details.actions.is_empty() {
+        let actions: Vec<Vec<String>> = details.actions.iter().map(action).collect();
+        let headings = ["WHEN", "WHO", "WHAT", "FROM", "TO", "WHY"];
+        output::print(args.output, &headings, actions, &details.actions)?;
+    }
+    if args.output != Output::Json && !webhooks.is_empty() {
+        webhook::print_deliveries(args.output, &webhooks)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn action(row: &ActionRow) -> Vec<String> {
+    let word = |word: &Option<String>| word.clone().unwrap_or_default();
+    vec![
+        row.time.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        row.actor.clone(),
+        row.action.clone(),
+        word(&row.state_before),
+        word(&row.state_after),
+        word(&row.reason),
+    ]
+}
+
+/// What `--output json` prints.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    details: &'a TransactionDetails,
+    webhooks: &'a [DeliveryRow],
 }
 
 fn print_head(details: &TransactionDetails) -> anyhow::Result<()> {
@@ -62,6 +95,10 @@ fn print_head(details: &TransactionDetails) -> anyhow::Result<()> {
         (
             "document",
             format!("{} {} of store {}", row.operation, row.document_number, row.store),
+        ),
+        (
+            "instead of",
+            row.replaces.map_or_else(String::new, |former| former.to_string()),
         ),
         ("order", row.order_number.clone().unwrap_or_default()),
         ("total", output::roubles(row.total_kopecks)),
@@ -84,12 +121,31 @@ fn print_head(details: &TransactionDetails) -> anyhow::Result<()> {
         facts.push(("registered", fiscal.registered_at.to_string()));
         facts.push(("receipt", fiscal.ofd_url.clone().unwrap_or_default()));
     }
+    // One external id is told by the lines above; several ids, or a doubt, are what support has to compare.
+    if details.registrations.len() > 1 || details.registrations.iter().any(|one| one.doubt_since.is_some()) {
+        facts.extend(details.registrations.iter().map(|one| ("id", registration(one))));
+    }
     let mut stdout = std::io::stdout().lock();
     for (name, fact) in facts.iter().filter(|(_, fact)| !fact.is_empty()) {
         writeln!(stdout, "{name:<12} {fact}")?;
     }
     writeln!(stdout)?;
     Ok(())
+}
+
+/// One external id and what became of it, with its document: a receipt that is registered twice shows two.
+fn registration(row: &RegistrationRow) -> String {
+    let mut words = vec![row.external_id.clone(), row.state.clone()];
+    words.extend(row.vendor_uuid.as_ref().map(|uuid| format!("uuid {uuid}")));
+    words.extend(
+        row.fiscal
+            .as_ref()
+            .map(|fiscal| format!("FN {} FD {} FPD {}", fiscal.fn_number, fiscal.fd, fiscal.fpd)),
+    );
+    words.extend(row.doubt_since.map(|since| format!("in doubt since {since}")));
+    words.extend(row.doubt_until.map(|until| format!("may be repeated until {until}")));
+    words.extend(row.next_poll_at.map(|next| format!("asked about at {next}")));
+    words.join(", ")
 }
 
 fn attempt(row: &AttemptRow) -> Vec<String> {

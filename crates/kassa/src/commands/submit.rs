@@ -58,27 +58,29 @@ pub(crate) async fn run(file: Option<PathBuf>, operation: Operation, args: &File
 
 fn tell(args: &FileArgs, accepted: &Accepted) -> anyhow::Result<ExitCode> {
     let id = accepted.id.to_string();
-    let word = match accepted.newness {
-        Newness::New => "accepted",
-        Newness::Known => "was accepted before",
+    let word = match (accepted.newness, accepted.replaces) {
+        (Newness::New, Some(former)) => format!("accepted instead of {former}"),
+        (Newness::New, None) => "accepted".to_owned(),
+        (Newness::Known, _) => "was accepted before".to_owned(),
     };
     let json = json!({
         "id": id,
         "external_id": accepted.external_id,
         "state": accepted.state,
         "new": accepted.newness == Newness::New,
+        "replaces": accepted.replaces,
     });
     let row = vec![
         id.clone(),
         accepted.external_id.to_string(),
         accepted.state.to_string(),
-        word.to_owned(),
+        word,
     ];
     output::print(args.output, &["ID", "EXTERNAL ID", "STATE", ""], vec![row], &json)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     if path.as_os_str() == "-" {
         let mut body = Vec::new();
         std::io::stdin()

@@ -240,8 +240,55 @@ async fn one_unreadable_row_does_not_keep_its_neighbours_from_being_claimed() {
         .run("UPDATE transactions SET document_part = 'No Such Part' WHERE document_number = '417'")
         .await;
     let (bad, good) = tokio::join!(ledger.claim(bad, 0, LEASE), ledger.claim(good, 0, LEASE));
-    assert!(matches!(bad, Err(ledger::LedgerError::Corrupt { .. })), "{bad:?}");
+    assert!(matches!(bad, Ok(Claim::Stale)), "{bad:?}");
     assert!(matches!(good, Ok(Claim::Won(_))), "{good:?}");
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_unknown_with_its_cause_and_is_not_claimed_again() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger();
+    let (pointed, due) = (queued(&ledger, "417").await, queued(&ledger, "418").await);
+    scratch
+        .run("UPDATE transactions SET document_part = 'No Such Part'")
+        .await;
+    assert!(matches!(ledger.claim(pointed, 0, LEASE).await, Ok(Claim::Stale)));
+    let claims = ledger
+        .claim_due(&crate::sample::quota(5), std::time::Duration::ZERO, LEASE)
+        .await
+        .expect("no outage");
+    assert!(claims.is_empty());
+    for id in [pointed, due] {
+        let transaction = scratch.transaction(id).await;
+        assert_eq!(
+            (transaction.state.as_str(), transaction.due_in_seconds),
+            ("unknown", None)
+        );
+        let attempts = scratch.attempts(id).await;
+        assert_eq!(attempts.len(), 1);
+        assert!(attempts[0].finished && attempts[0].class.as_deref() == Some("unknown"));
+        assert_eq!(scratch.events(id).await, ["receipt.accepted", "receipt.unknown"]);
+    }
+    let (code, cause): (String, String) = sqlx::query_as(
+        "SELECT body #>> '{error,code}', body #>> '{text,en}' FROM events WHERE type = 'receipt.unknown' LIMIT 1",
+    )
+    .fetch_one(&scratch.pool)
+    .await
+    .expect("the event");
+    assert_eq!(code, "unreadable");
+    assert!(cause.contains("cannot be read"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_claim_of_a_row_whose_body_cannot_be_read_is_won_without_the_body() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger();
+    let id = queued(&ledger, "417").await;
+    scratch.run("UPDATE transactions SET body = '{\"total\": true}'").await;
+    let Ok(Claim::Won(claimed)) = ledger.claim(id, 0, LEASE).await else {
+        panic!("the sender has to record why it cannot be sent")
+    };
+    assert!(claimed.receipt.is_none() && claimed.wire_body.is_none());
 }
 
 #[tokio::test]

@@ -86,10 +86,10 @@ async fn four_processes_that_snatch_each_others_claims_never_wait_in_a_circle() 
             usize::from(transaction.state == "done"),
             "{events:?}"
         );
-        assert_eq!(
-            told("receipt.failed"),
-            usize::from(transaction.state == "failed"),
-            "{events:?}"
+        assert!(told("receipt.failed") <= 1, "{events:?}");
+        assert!(
+            told("receipt.failed") == 1 || transaction.state != "failed",
+            "only a document takes a failure back: {events:?}"
         );
         let attempts = scratch.attempts(id).await;
         let numbers: Vec<i32> = attempts.iter().map(|attempt| attempt.number).collect();
@@ -98,10 +98,12 @@ async fn four_processes_that_snatch_each_others_claims_never_wait_in_a_circle() 
             (1..=transaction.last_attempt).collect::<Vec<_>>(),
             "every number once, and none missing"
         );
-        let live = scratch.registrations(id).await.pop().expect("a registration");
-        assert_eq!(
-            (live.generation, live.external_id),
-            (transaction.generation, transaction.external_id)
-        );
+        let registrations = scratch.registrations(id).await;
+        let live = registrations
+            .iter()
+            .find(|one| one.generation == transaction.generation)
+            .expect("a live registration");
+        assert_eq!(live.external_id, transaction.external_id);
+        assert_eq!(live.state == "done", transaction.state == "done", "{registrations:?}");
     }
 }

@@ -211,6 +211,7 @@ async fn an_id_that_was_found_dead_and_is_then_taken_again_is_polled_again() {
         delay: Duration::ZERO,
         trials: 1,
         next: receipt::ExternalId::parse("invoice_main_417__1").expect("valid"),
+        check: MINUTE,
     };
     assert_eq!(
         ledger.record_poll(answer(&dead, verdict)).await.expect("recorded"),
@@ -237,22 +238,64 @@ async fn an_id_that_was_found_dead_and_is_then_taken_again_is_polled_again() {
 }
 
 #[tokio::test]
-async fn a_late_fiscal_document_does_not_end_the_doubt_of_the_attempt_under_way() {
+async fn a_late_fiscal_document_ends_the_transaction_whatever_the_fence() {
     let scratch = Scratch::new().await;
     let ledger = scratch.ledger();
     let late = claimed(&ledger, "417").await;
     let id = late.subject.transaction_id;
     let current = reclaimed(&scratch, &ledger).await;
     let registered = outcome(&late, Verdict::Done(a_fiscal_document()));
-    assert_eq!(ledger.record(registered).await.expect("recorded"), Recorded::Fenced);
-    assert!(scratch.registration(id).await.doubtful);
+    assert_eq!(
+        ledger.record(registered.clone()).await.expect("recorded"),
+        Recorded::Applied
+    );
+    assert_eq!(scratch.state(id).await, "done");
+    let registration = scratch.registration(id).await;
+    assert_eq!((registration.state.as_str(), registration.doubtful), ("done", false));
     assert_eq!(scratch.attempts(id).await[0].class.as_deref(), Some("done"));
     // The same id again: the vendor answers with the document that it has.
-    ledger
-        .record(outcome(&current, Verdict::Done(a_fiscal_document())))
-        .await
-        .expect("recorded");
-    assert_eq!(scratch.state(id).await, "done");
+    assert_eq!(
+        ledger
+            .record(outcome(&current, Verdict::Done(a_fiscal_document())))
+            .await
+            .expect("recorded"),
+        Recorded::Fenced
+    );
+    assert_eq!(ledger.record(registered).await.expect("recorded"), Recorded::Already);
+    assert_eq!(
+        scratch.events(id).await,
+        ["receipt.accepted", "receipt.done"],
+        "told once, and no double"
+    );
+    assert!(scratch.attempts(id).await.iter().all(|attempt| attempt.finished));
+}
+
+#[tokio::test]
+async fn a_late_fiscal_document_ends_a_failure_and_an_unknown_outcome() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger();
+    for (number, class, verdict, told) in [
+        ("1", RetryClass::Unknown, Verdict::Unknown, "receipt.unknown"),
+        (
+            "2",
+            RetryClass::Permanent,
+            Verdict::Failed(receipt::Failure::Rejected),
+            "receipt.failed",
+        ),
+    ] {
+        let late = claimed(&ledger, number).await;
+        let id = late.subject.transaction_id;
+        let current = reclaimed(&scratch, &ledger).await;
+        ledger
+            .record(refused(&current, class, verdict))
+            .await
+            .expect("recorded");
+        let registered = outcome(&late, Verdict::Done(a_fiscal_document()));
+        assert_eq!(ledger.record(registered).await.expect("recorded"), Recorded::Applied);
+        let transaction = scratch.transaction(id).await;
+        assert_eq!((transaction.state.as_str(), transaction.failure), ("done", None));
+        assert_eq!(scratch.events(id).await, ["receipt.accepted", told, "receipt.done"]);
+    }
 }
 
 #[tokio::test]

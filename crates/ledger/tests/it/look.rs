@@ -38,6 +38,10 @@ pub(crate) struct Registration {
     pub(crate) polls: i32,
     /// By the database's clock.
     pub(crate) poll_in_seconds: Option<f64>,
+    /// Until when a doubt may be repeated, by the database's clock.
+    pub(crate) doubt_for_seconds: Option<f64>,
+    /// Number of its own fiscal document.
+    pub(crate) fd: Option<i64>,
 }
 
 #[derive(Debug, sqlx::FromRow)]
@@ -72,7 +76,8 @@ impl Scratch {
     pub(crate) async fn registrations(&self, id: TransactionId) -> Vec<Registration> {
         sqlx::query_as(
             "SELECT generation, external_id, state, vendor_uuid, wire_body, doubt_since IS NOT NULL AS doubtful, \
-             polls, extract(epoch FROM next_poll_at - now())::float8 AS poll_in_seconds \
+             polls, extract(epoch FROM next_poll_at - now())::float8 AS poll_in_seconds, \
+             extract(epoch FROM doubt_until - now())::float8 AS doubt_for_seconds, (fiscal ->> 'fd')::bigint AS fd \
              FROM registrations WHERE transaction_id = $1 ORDER BY generation",
         )
         .bind(id.0)

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ledger::Ledger;
+use ledger::{DeliveryVerdict, Hint, Ledger};
+use receipt::{ExternalId, StoreCode, VendorName};
 use sqlx::{Connection, PgConnection};
 
-use crate::sample::{LEASE, MINUTE, accepted, answer, claim, claimed, done, offer, outcome, queued, quota};
+use crate::sample::{DAY, LEASE, MINUTE, accepted, answer, claim, claimed, done, offer, outcome, queued, quota, uuid};
 use crate::scratch::{Scratch, until};
+use crate::webhooks::{delivery_quota, tried};
 
 /// Enough for Postgres to have gone over from a plan for the parameters to a plan for all of them.
 const CALLS: usize = 12;
@@ -19,7 +21,7 @@ struct Reads {
 }
 
 /// A ledger with so many receipts that are done, and some work of each kind.
-async fn filled(done: i64, analyzed: bool) -> Scratch {
+async fn filled(done: i64, due: usize, analyzed: bool) -> Scratch {
     let scratch = Scratch::new().await;
     let mut connection = PgConnection::connect_with(&scratch.options())
         .await
@@ -29,6 +31,7 @@ async fn filled(done: i64, analyzed: bool) -> Scratch {
         "ALTER TABLE registrations SET (autovacuum_enabled = false)",
         "ALTER TABLE attempts SET (autovacuum_enabled = false)",
         "ALTER TABLE events SET (autovacuum_enabled = false)",
+        "ALTER TABLE webhook_deliveries SET (autovacuum_enabled = false)",
     ] {
         sqlx::query(statement).execute(&mut connection).await.expect("arranged");
     }
@@ -43,6 +46,8 @@ async fn filled(done: i64, analyzed: bool) -> Scratch {
          SELECT id, 1, 0, 'send', 'w', now(), 'accepted' FROM transactions LIMIT $1",
         "INSERT INTO events (id, type, store, transaction_id, body, published_at) \
          SELECT gen_random_uuid(), 'receipt.done', 'main', id, '{}', now() FROM transactions LIMIT $1",
+        "INSERT INTO webhook_deliveries (event_id, store, state, attempts, due_at, delivered_at) \
+         SELECT id, store, 'delivered', 1, NULL, now() FROM events LIMIT $1",
     ] {
         sqlx::query(statement)
             .bind(done)
@@ -50,14 +55,21 @@ async fn filled(done: i64, analyzed: bool) -> Scratch {
             .await
             .expect("filled");
     }
+    sqlx::query(
+        "INSERT INTO webhook_endpoints (store, url_hash) VALUES ('main', sha256('x')), ('second', sha256('y'))",
+    )
+    .execute(&mut connection)
+    .await
+    .expect("arranged");
     if analyzed {
         sqlx::query("ANALYZE").execute(&mut connection).await.expect("analyzed");
     }
     connection.close().await.expect("closed");
 
     let ledger = scratch.ledger();
-    for number in 0..200 {
-        ledger.accept(offer(&format!("due-{number}"))).await.expect("accepted");
+    let offers = (0..due).map(|number| ledger.accept(offer(&format!("due-{number}"))));
+    for accepted in futures_util::future::join_all(offers).await {
+        accepted.expect("accepted");
     }
     for number in 0..100 {
         let number = format!("wait-{number}");
@@ -105,7 +117,9 @@ async fn counters(scratch: &Scratch) -> Reads {
     );
     let table_scans = count(
         scratch,
-        "SELECT sum(seq_scan)::bigint FROM pg_stat_user_tables WHERE relname <> '_sqlx_migrations'",
+        // A table with a row for each store, account or worker is best read whole, however many receipts there are.
+        "SELECT sum(seq_scan)::bigint FROM pg_stat_user_tables \
+         WHERE relname NOT IN ('_sqlx_migrations', 'webhook_endpoints', 'gates', 'workers')",
     );
     Reads {
         buffers: buffers.await,
@@ -190,6 +204,20 @@ async fn reads_of_each(scratch: &Scratch) -> BTreeMap<&'static str, Reads> {
     .await;
     each.insert("abandoned", looking);
 
+    let (hinting, ()) = reads(scratch, |ledger| async move {
+        for number in 0..CALLS {
+            let hint = Hint {
+                store: StoreCode::parse("main").expect("a store code"),
+                vendor: VendorName::parse("atol").expect("a vendor name"),
+                vendor_uuid: (number % 2 == 0).then(|| uuid(&format!("uuid-wait-{number}"))),
+                external_id: ExternalId::parse(&format!("invoice_main_wait-{number}")).ok(),
+            };
+            ledger.hint(hint).await.expect("taken");
+        }
+    })
+    .await;
+    each.insert("hint", hinting);
+
     let (polling, polls) = reads(scratch, |ledger| async move {
         let mut polls = Vec::new();
         for _ in 0..CALLS {
@@ -219,12 +247,36 @@ async fn reads_of_each(scratch: &Scratch) -> BTreeMap<&'static str, Reads> {
     })
     .await;
     each.insert("take_events", taking);
+
+    let (delivering, ()) = reads(scratch, |ledger| async move {
+        for _ in 0..CALLS {
+            let deliveries = ledger
+                .claim_deliveries(&[delivery_quota("main", 5)], MINUTE)
+                .await
+                .expect("no outage");
+            assert_eq!(deliveries.len(), 5);
+            for delivery in &deliveries {
+                let taken = tried(delivery, DeliveryVerdict::Delivered);
+                ledger.record_delivery(&taken).await.expect("recorded");
+            }
+        }
+    })
+    .await;
+    each.insert("claim_deliveries", delivering);
+
+    let (forgetting, ()) = reads(scratch, |ledger| async move {
+        for _ in 0..CALLS {
+            assert_eq!(ledger.forget_deliveries(DAY, 100).await.expect("no outage"), 0);
+        }
+    })
+    .await;
+    each.insert("forget_deliveries", forgetting);
     each
 }
 
 async fn grows_with_what_is_done(analyzed: bool) {
-    let few = reads_of_each(&filled(20_000, analyzed).await).await;
-    let many = reads_of_each(&filled(200_000, analyzed).await).await;
+    let few = reads_of_each(&filled(20_000, 200, analyzed).await).await;
+    let many = reads_of_each(&filled(200_000, 200, analyzed).await).await;
     for (step, with_few) in &few {
         let with_many = many[step];
         assert_eq!(with_many.table_scans, 0, "{step} reads a whole table: {with_many:?}");
@@ -243,4 +295,29 @@ async fn no_step_reads_more_when_ten_times_as_many_receipts_are_done() {
 #[tokio::test]
 async fn no_step_reads_more_before_the_tables_were_ever_analyzed() {
     grows_with_what_is_done(false).await;
+}
+
+#[tokio::test]
+async fn a_claim_by_pointer_does_not_read_the_backlog_behind_it() {
+    let mut each = Vec::new();
+    for due in [200, 4_000] {
+        let scratch = filled(20_000, due, true).await;
+        let ledger = scratch.ledger();
+        let mut ids = Vec::new();
+        for number in 0..CALLS {
+            ids.push(queued(&ledger, &format!("new-{number}")).await);
+        }
+        ledger.close().await;
+        let (claiming, ()) = reads(&scratch, |ledger| async move {
+            for id in ids {
+                claim(&ledger, id, 0).await;
+            }
+        })
+        .await;
+        each.push(claiming.buffers);
+    }
+    assert!(
+        each[1] < 2 * each[0],
+        "blocks read by claims before 200 and 4,000 due rows: {each:?}"
+    );
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use futures_util::future::join_all;
-use ledger::{LedgerError, PollRecord, PollVerdict, Quota, Recorded};
+use ledger::{LedgerError, PollVerdict, Quota, Recorded};
 use receipt::{ExternalId, Failure, RetryClass, StateName};
 
 use crate::sample::{
@@ -17,6 +17,7 @@ fn rekey(next: &str) -> PollVerdict {
         delay: MINUTE,
         trials: 2,
         next,
+        check: 10 * MINUTE,
     }
 }
 
@@ -220,10 +221,8 @@ async fn a_failed_report_that_proves_the_id_dead_leads_to_the_next() {
     let ledger = scratch.ledger();
     let id = waiting(&ledger, "417", "uuid-1").await.subject.transaction_id;
     let old = polled(&ledger).await;
-    let record = PollRecord {
-        refusal: Some(a_refusal(RetryClass::Rekey)),
-        ..answer(&old, rekey("invoice_main_417__1"))
-    };
+    let mut record = answer(&old, rekey("invoice_main_417__1"));
+    record.refusal = Some(a_refusal(RetryClass::Rekey));
     assert_eq!(ledger.record_poll(record).await.expect("recorded"), Recorded::Applied);
     let transaction = scratch.transaction(id).await;
     assert_eq!((transaction.state.as_str(), transaction.generation), ("retrying", 1));
@@ -231,10 +230,9 @@ async fn a_failed_report_that_proves_the_id_dead_leads_to_the_next() {
     let due = transaction.due_in_seconds.expect("due");
     assert!((50.0..=60.0).contains(&due), "{due}");
     let registrations = scratch.registrations(id).await;
-    assert_eq!(
-        (registrations[0].state.as_str(), registrations[0].poll_in_seconds),
-        ("dead", None)
-    );
+    assert_eq!(registrations[0].state.as_str(), "dead");
+    let check = registrations[0].poll_in_seconds.expect("vendors have been wrong");
+    assert!((590.0..=600.0).contains(&check), "{check}");
     assert_eq!(
         (registrations[1].state.as_str(), registrations[1].external_id.as_str()),
         ("open", "invoice_main_417__1")
@@ -300,7 +298,7 @@ async fn what_has_no_news_for_too_long_is_unknown_and_not_polled() {
 }
 
 #[tokio::test]
-async fn an_answer_about_a_retired_generation_changes_no_state() {
+async fn no_refusal_of_a_retired_generation_changes_a_state() {
     let scratch = Scratch::new().await;
     let ledger = scratch.ledger();
     let id = waiting(&ledger, "417", "uuid-1").await.subject.transaction_id;
@@ -311,11 +309,11 @@ async fn an_answer_about_a_retired_generation_changes_no_state() {
         .expect("recorded");
     let version = scratch.transaction(id).await.version;
     for verdict in [
-        done(),
         PollVerdict::Failed(Failure::Rejected),
         PollVerdict::Unknown,
         rekey("invoice_main_417__2"),
         PollVerdict::Again(MINUTE),
+        PollVerdict::Dead(Some(MINUTE)),
     ] {
         let recorded = ledger
             .record_poll(answer(&old, verdict.clone()))
@@ -394,10 +392,8 @@ async fn nothing_that_a_report_says_keeps_it_from_being_recorded() {
     let polled = polled(&ledger).await;
     let mut refusal = a_refusal(RetryClass::Permanent);
     refusal.message = "a\0b".to_owned();
-    let record = PollRecord {
-        refusal: Some(refusal),
-        ..answer(&polled, PollVerdict::Failed(Failure::Rejected))
-    };
+    let mut record = answer(&polled, PollVerdict::Failed(Failure::Rejected));
+    record.refusal = Some(refusal);
     assert_eq!(ledger.record_poll(record).await.expect("recorded"), Recorded::Applied);
     assert_eq!(scratch.state(id).await, "failed");
 }

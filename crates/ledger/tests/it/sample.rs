@@ -216,6 +216,7 @@ pub(crate) fn outcome(claimed: &Claimed, verdict: Verdict) -> Outcome {
         evidence: an_evidence(),
         refusal: None,
         verdict,
+        horizon: None,
     }
 }
 
@@ -227,12 +228,7 @@ pub(crate) fn refused(claimed: &Claimed, class: RetryClass, verdict: Verdict) ->
 }
 
 pub(crate) fn answer(polled: &Polled, verdict: PollVerdict) -> PollRecord {
-    PollRecord {
-        polled: polled.clone(),
-        evidence: an_evidence(),
-        refusal: None,
-        verdict,
-    }
+    PollRecord::new(polled.clone(), an_evidence(), None, verdict)
 }
 
 pub(crate) fn done() -> PollVerdict {

@@ -72,8 +72,17 @@ impl Scratch {
         let seconds = time.as_secs_f64();
         for statement in [
             "UPDATE transactions SET due_at = due_at - make_interval(secs => $1)",
-            "UPDATE registrations SET next_poll_at = next_poll_at - make_interval(secs => $1)",
+            "UPDATE registrations SET next_poll_at = next_poll_at - make_interval(secs => $1), \
+             callback_rest_until = callback_rest_until - make_interval(secs => $1)",
             "UPDATE events SET relay_after = relay_after - make_interval(secs => $1)",
+            "UPDATE webhook_deliveries SET due_at = due_at - make_interval(secs => $1), \
+             delivered_at = delivered_at - make_interval(secs => $1)",
+            "UPDATE webhook_endpoints SET slow_until = slow_until - make_interval(secs => $1)",
+            "UPDATE gates SET next_probe_at = next_probe_at - make_interval(secs => $1), \
+             probe_until = probe_until - make_interval(secs => $1), \
+             opened_at = opened_at - make_interval(secs => $1)",
+            "UPDATE workers SET joined_at = joined_at - make_interval(secs => $1), \
+             seen_at = seen_at - make_interval(secs => $1)",
         ] {
             sqlx::query(statement)
                 .bind(seconds)

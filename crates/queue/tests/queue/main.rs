@@ -6,3 +6,5 @@ mod outages;
 mod proxy;
 mod publishing;
 mod strangers;
+mod topology;
+mod traps;

@@ -2,7 +2,6 @@ use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use lapin::options::QueueDeleteOptions;
 use lapin::types::FieldTable;
 use queue::pointer::POINTER_TYPE;
 use queue::{Broker, Exchange, Message, Pointer, Pointers, PublishError, Queue};
@@ -21,10 +20,10 @@ fn to_vendor(number: usize, vendor: &str) -> Message {
     )
 }
 
-/// lapin gives a returned message to whichever confirmation completes next. In windows of this size that is regularly
-/// the wrong one: believing it makes this test fail.
+/// lapin gives a returned message to whichever confirmation completes next (`reference/peers.md`, section 5.3), here
+/// regularly to the wrong one, because the broker acknowledges several at once. Believing it makes this test fail.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_windows_exactly_the_unroutable_messages_are_returned() {
+async fn a_returned_message_paired_with_the_wrong_confirm_misleads_nobody() {
     with_fleet(async |fleet| {
         let mut config = fleet.config.clone();
         config.window = NonZeroU16::new(5_000).expect("not zero");
@@ -219,41 +218,6 @@ async fn a_stop_publishes_the_pointers_that_wait_and_counts_the_lost_ones() {
         assert_eq!(pointers.lost(), 6, "five without a queue and one without a delay");
         pointers.send(&vendor(), pointer, None);
         assert_eq!(pointers.lost(), 7, "after the stop");
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_queue_of_another_shape_is_named_with_its_cure() {
-    with_fleet(async |fleet| {
-        let channel = fleet.admin.create_channel().await.expect("a channel");
-        let name = fleet.queue_name(&Queue::Intake);
-        channel
-            .queue_delete(name.as_str().into(), QueueDeleteOptions::default())
-            .await
-            .expect("deleted");
-        let durable = lapin::options::QueueDeclareOptions::durable();
-        channel
-            .queue_declare(name.as_str().into(), durable, FieldTable::default())
-            .await
-            .expect("a classic queue");
-
-        let stop = CancellationToken::new();
-        let broker = queue::Broker::start(fleet.config.clone(), fleet.topology.clone(), stop.clone());
-        let broker = broker.expect("a good address");
-        let status = broker.status();
-        until("the mismatch is reported", async || match &*status.borrow() {
-            queue::Status::Reconnecting { error, .. } => error.contains(&name) && error.contains("delete it there"),
-            _ => false,
-        })
-        .await;
-        stop.cancel();
-        broker.stopped().await;
-        assert_eq!(*broker.status().borrow(), queue::Status::Stopped);
-        channel
-            .queue_delete(name.into(), QueueDeleteOptions::default())
-            .await
-            .expect("deleted");
     })
     .await;
 }

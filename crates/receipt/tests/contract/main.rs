@@ -1,5 +1,6 @@
 //! The request contract, seen from outside.
 
+mod events;
 mod faults;
 mod freezing;
 mod laws;

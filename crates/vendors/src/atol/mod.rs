@@ -4,6 +4,7 @@
 //! with the uuid of the first document (error 33), which makes repeating under the same id the safe way out of a doubt.
 //! What is known of the service comes from its v4 document 5.23 and, for register codes, from the v5 document 3.5.
 
+mod callback;
 mod client;
 mod codes;
 mod config;
@@ -26,7 +27,9 @@ pub(crate) use token::Tokens;
 use crate::http::{CallTimeouts, Effect, How, Http, Silence, TRANSPORT};
 use crate::mask::Mask;
 use crate::registry::KnownCode;
-use crate::vendor::{Call, Exchange, Follower, LONGEST_ANSWER_KEPT, News, Registered, Rendering, Reply, Vendor};
+use crate::vendor::{
+    Call, Caller, Exchange, Follower, LONGEST_ANSWER_KEPT, Named, News, Registered, Rendering, Reply, Vendor,
+};
 use client::{Answered, Client};
 use codes::{Place, Proof};
 use token::{Token, TokenSource};
@@ -364,6 +367,10 @@ impl Vendor for Atol {
         Some(self)
     }
 
+    fn caller(&self) -> Option<&dyn Caller> {
+        Some(self)
+    }
+
     /// A token is asked for anew, whatever is cached. It proves the address, the login and the certificate, not the
     /// group.
     async fn probe(&self) -> Option<Reply<()>> {
@@ -392,5 +399,15 @@ impl Follower for Atol {
             Ok((evidence, answered)) => evidence.reply(began, judge::report(&answered, vendor_uuid, &mask)),
             Err(Failed { evidence, refusal }) => evidence.reply(began, Err(refusal)),
         }
+    }
+}
+
+impl Caller for Atol {
+    fn named(&self, body: &[u8]) -> Named {
+        callback::named(body)
+    }
+
+    fn address_fault(&self, url: &str) -> Option<&'static str> {
+        callback::address_fault(url)
     }
 }

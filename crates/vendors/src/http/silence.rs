@@ -127,8 +127,10 @@ impl How {
     const fn class(self, effect: Effect) -> RetryClass {
         match (self, self.seen(), effect) {
             (Self::Certificate | Self::Identity, _, _) => RetryClass::Halt { certain: true },
-            (_, Seen::Maybe, Effect::Registers) => RetryClass::MAYBE_SEEN,
-            (_, Seen::Maybe, Effect::Asks) | (_, Seen::No, Effect::Registers | Effect::Asks) => RetryClass::NOT_SEEN,
+            (_, Seen::Maybe | Seen::Running, Effect::Registers) => RetryClass::MAYBE_SEEN,
+            (_, Seen::Maybe | Seen::Running, Effect::Asks) | (_, Seen::No, Effect::Registers | Effect::Asks) => {
+                RetryClass::NOT_SEEN
+            }
         }
     }
 

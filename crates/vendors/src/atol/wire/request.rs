@@ -25,7 +25,7 @@ use crate::vendor::Rendering;
 const MOSCOW: Offset = jiff::tz::offset(3);
 
 /// The longest callback address that the schema lets through; a longer one would have every receipt refused.
-const LONGEST_CALLBACK_URL: usize = 256;
+pub(in crate::atol) const LONGEST_CALLBACK_URL: usize = 256;
 
 /// The body of `getToken`.
 #[derive(Serialize)]

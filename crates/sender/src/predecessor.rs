@@ -1,0 +1,185 @@
+//! Before a new id is sent, the id that it follows is asked about once more.
+//!
+//! A re-key rests on one answer that said the old id is dead. Vendors have been wrong, and the new id would then be a
+//! second receipt: so nothing is posted under it until the vendor has said so again, directly.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::tz::TimeZone;
+use ledger::{Claimed, Evidence, Past, PollRecord, PollVerdict, Polled, Recorded, Verdict, until_taken};
+use receipt::{FiscalDocument, Refusal, RetryClass, Text};
+use vendors::{Exchange, Follower, News, Reply, Vendor};
+
+use crate::attempt::finish;
+use crate::decide::{Decided, forgotten};
+use crate::sender::Context;
+
+/// What the vendor says about the old id now.
+#[derive(Debug)]
+enum Standing {
+    /// Dead, again.
+    Dead(Box<Refusal>),
+    /// Registered after all.
+    Registered(Box<FiscalDocument>),
+    /// There is a document under it, and it is not ours.
+    Foreign(Box<Refusal>),
+    /// Nothing that settles it.
+    Undecided(Option<Box<Refusal>>),
+}
+
+/// Asks about the old id. Returns the claim, and since when it holds, if its own id may be sent.
+pub(crate) async fn ask(
+    context: &Arc<Context>,
+    vendor: &dyn Vendor,
+    follower: &dyn Follower,
+    claimed: Claimed,
+    predecessor: Polled,
+    past: &Past,
+) -> Option<(Claimed, Instant)> {
+    let Reply { exchange, outcome } = follower.follow(&predecessor.vendor_uuid).await;
+    let old = predecessor.external_id.clone();
+    let record = |refusal, verdict| PollRecord::new(predecessor.clone(), evidence(&exchange), refusal, verdict);
+    match standing(outcome, &predecessor, &context.moscow) {
+        Standing::Dead(refusal) => {
+            let asked_at = Instant::now();
+            let record = record(Some(refusal), PollVerdict::Dead(None));
+            match keep(context, &claimed, record).await {
+                Some(Recorded::Applied | Recorded::Already) => Some((claimed, asked_at)),
+                Some(Recorded::Fenced) => {
+                    tracing::warn!("the lease was over before the old id {old} was asked about; nothing is sent");
+                    None
+                }
+                None => None,
+            }
+        }
+        Standing::Registered(fiscal) => {
+            tracing::warn!(
+                fd = fiscal.fd,
+                "{old} is registered after all; {} is not sent",
+                claimed.external_id
+            );
+            let _ = keep(context, &claimed, record(None, PollVerdict::Done(fiscal))).await;
+            None
+        }
+        Standing::Foreign(refusal) => {
+            let decided = unknown(refusal);
+            finish(context, claimed, exchange, decided, None).await;
+            None
+        }
+        Standing::Undecided(reason) => {
+            let decided = if past.age >= vendor.idempotency_horizon(None) {
+                unknown(forgotten(reason.as_deref()))
+            } else {
+                not_yet(context, &claimed, &predecessor, reason.as_deref())
+            };
+            finish(context, claimed, exchange, decided, None).await;
+            None
+        }
+    }
+}
+
+fn standing(outcome: Result<News, Box<Refusal>>, asked: &Polled, registers: &TimeZone) -> Standing {
+    match outcome {
+        Ok(News::Done { fiscal, external_id }) => {
+            match asked.expected().foreign(&fiscal, external_id.as_deref(), registers) {
+                None => {
+                    let sign = asked.subject.operation.tag_value();
+                    Standing::Registered(Box::new(fiscal.with_qr_text(sign)))
+                }
+                Some(foreign) => Standing::Foreign(foreign),
+            }
+        }
+        Ok(News::Refused(refusal)) => match refusal.class {
+            RetryClass::Rekey | RetryClass::Permanent => Standing::Dead(refusal),
+            RetryClass::Retry { .. } | RetryClass::Halt { .. } | RetryClass::Unknown => {
+                Standing::Undecided(Some(refusal))
+            }
+        },
+        Ok(News::None(reason)) => Standing::Undecided(reason),
+        Err(refusal) => Standing::Undecided(Some(refusal)),
+    }
+}
+
+/// Keeps the question as evidence. While the claim holds, its lease begins anew, so that it need not be long enough for
+/// two calls; a document ends it.
+async fn keep(context: &Context, claimed: &Claimed, record: PollRecord) -> Option<Recorded> {
+    let record = record.before_sending(claimed, context.config.claim_lease());
+    match until_taken(&context.abort, "a question about the old id", || {
+        context.ledger.record_poll(record.clone())
+    })
+    .await
+    {
+        Ok(recorded) => Some(recorded),
+        Err(error) => {
+            let error = service::error::chain(&error);
+            tracing::error!(
+                error,
+                "the question about the old id is not recorded; the claim ends with its lease"
+            );
+            None
+        }
+    }
+}
+
+/// The new id waits, without a trial, until the old one is settled.
+fn not_yet(context: &Context, claimed: &Claimed, old: &Polled, reason: Option<&Refusal>) -> Decided {
+    let store = context.directory.stores.get(&claimed.subject.store);
+    let soon = store
+        .and_then(|store| store.retry_intervals.first().copied())
+        .unwrap_or(Duration::from_secs(60));
+    let (kind, code, message) = reason.map_or_else(Default::default, |reason| {
+        (reason.kind.as_str(), reason.code.as_str(), reason.message.as_str())
+    });
+    // An account that is refused stays a matter of the account.
+    let class = match reason.map(|reason| &reason.class) {
+        Some(halt @ RetryClass::Halt { .. }) => halt.clone(),
+        Some(RetryClass::Retry { .. } | RetryClass::Rekey | RetryClass::Permanent | RetryClass::Unknown) | None => {
+            RetryClass::NOT_SEEN
+        }
+    };
+    let old = &old.external_id;
+    let why = reason.map(|reason| &reason.cause);
+    let refusal = Refusal {
+        class,
+        kind: "kassa".to_owned(),
+        code: "predecessor".to_owned(),
+        message: format!("{kind} {code}: {message}"),
+        cause: Text::new(
+            format!(
+                "Прежний ключ {old} перед отправкой нового не удалось проверить ещё раз. {}",
+                why.map_or("", |why| why.ru.as_str())
+            ),
+            format!(
+                "The former id {old} could not be checked once more before the new one is sent. {}",
+                why.map_or("", |why| why.en.as_str())
+            ),
+        ),
+        cure: Text::new("Повторится само.", "It is repeated by itself."),
+    };
+    Decided {
+        verdict: Verdict::Retry {
+            delay: soon,
+            trials: claimed.trials,
+        },
+        refusal: Some(Box::new(refusal)),
+        pointer: store.is_some().then_some(soon),
+    }
+}
+
+fn unknown(refusal: Box<Refusal>) -> Decided {
+    Decided {
+        verdict: Verdict::Unknown,
+        refusal: Some(refusal),
+        pointer: None,
+    }
+}
+
+fn evidence(exchange: &Exchange) -> Evidence {
+    Evidence {
+        request: exchange.request.clone(),
+        http_status: exchange.http_status,
+        answer: exchange.answer.clone(),
+        duration: exchange.duration,
+    }
+}

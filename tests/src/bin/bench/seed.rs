@@ -1,0 +1,48 @@
+//! Finished receipts, made inside the database.
+
+use std::time::Instant;
+
+use sqlx::{Executor, PgPool};
+
+/// What one statement inserts: a commit of a million rows is neither slow to make nor long to lose.
+const PORTION: i64 = 1_000_000;
+
+/// Registered receipts of two stores, a day's worth for every thousand, with registration, attempt and event each.
+const STATEMENTS: [&str; 4] = [
+    "INSERT INTO transactions (id, store, account, vendor, operation, document_number, document_part, request_hash, \
+     body, total_kopecks, external_id, state, last_attempt, fence, vendor_uuid, fn, fd, fpd, registered_at, \
+     accepted_at) \
+     SELECT lpad(to_hex(n), 32, '0')::uuid, CASE n % 2 WHEN 0 THEN 'main' ELSE 'second' END, \
+     CASE n % 2 WHEN 0 THEN 'main' ELSE 'second' END, 'atol', 'sell', n::text, 'main', sha256('x'), \
+     '{}', 100, 'invoice_main_' || n, 'done', 1, 1, gen_random_uuid()::text, '9999078900000001', n, '1', \
+     now() - n * interval '86 seconds', now() - n * interval '86 seconds' \
+     FROM generate_series($1::bigint, $2::bigint) AS n",
+    "INSERT INTO registrations (transaction_id, generation, account, external_id, state, vendor_uuid, wire_body) \
+     SELECT id, 0, account, external_id, 'done', vendor_uuid, '{}' FROM transactions \
+     WHERE id BETWEEN lpad(to_hex($1::bigint), 32, '0')::uuid AND lpad(to_hex($2::bigint), 32, '0')::uuid",
+    "INSERT INTO attempts (transaction_id, number, generation, kind, worker, finished_at, class) \
+     SELECT lpad(to_hex(n), 32, '0')::uuid, 1, 0, 'send', 'bench', now(), 'accepted' \
+     FROM generate_series($1::bigint, $2::bigint) AS n",
+    "INSERT INTO events (id, type, store, transaction_id, body, published_at) \
+     SELECT lpad(to_hex(n), 32, '0')::uuid, 'receipt.done', 'main', lpad(to_hex(n), 32, '0')::uuid, '{}', now() \
+     FROM generate_series($1::bigint, $2::bigint) AS n",
+];
+
+/// Fills the tables with `rows` finished receipts and lets Postgres count them.
+pub(crate) async fn finished(pool: &PgPool, rows: i64) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let mut first = 1;
+    while first <= rows {
+        let last = (first + PORTION - 1).min(rows);
+        for statement in STATEMENTS {
+            sqlx::query(statement).bind(first).bind(last).execute(pool).await?;
+        }
+        eprintln!(
+            "bench: {last} of {rows} finished receipts ({:.0} s)",
+            began.elapsed().as_secs_f32()
+        );
+        first = last + 1;
+    }
+    pool.execute("VACUUM ANALYZE").await?;
+    Ok(())
+}
