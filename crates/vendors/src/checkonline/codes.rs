@@ -5,7 +5,7 @@
 
 mod table;
 
-use receipt::{Refusal, RetryClass, Text};
+use receipt::{Refusal, RetryClass, Seen, Text};
 
 /// Who answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(super) enum Verdict {
     NotSeen,
     /// Repeat later under the same id; a register may have closed the document.
     MaybeSeen,
+    /// Our own earlier call is still at work: repeat under the same id, which costs no trial.
+    Running,
     /// A person must mend the account, the register or the fiscal drive.
     Halt {
         /// Whether the answer is about the account alone.
@@ -48,6 +50,10 @@ impl Verdict {
         match self {
             Self::NotSeen => RetryClass::NOT_SEEN,
             Self::MaybeSeen => RetryClass::MAYBE_SEEN,
+            Self::Running => RetryClass::Retry {
+                seen: Seen::Running,
+                after: None,
+            },
             Self::Halt { certain } => RetryClass::Halt { certain },
             Self::Permanent => RetryClass::Permanent,
             Self::Unknown => RetryClass::Unknown,

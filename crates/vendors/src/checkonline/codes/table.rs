@@ -52,7 +52,9 @@ const fn device(code: i64, verdict: Verdict, cause: [&'static str; 2], cure: [&'
         contradicted: None,
         proves: match verdict {
             Verdict::Permanent => Proof::NotRegistered,
-            Verdict::NotSeen | Verdict::MaybeSeen | Verdict::Halt { .. } | Verdict::Unknown => Proof::Nothing,
+            Verdict::NotSeen | Verdict::MaybeSeen | Verdict::Running | Verdict::Halt { .. } | Verdict::Unknown => {
+                Proof::Nothing
+            }
         },
         memory: Memory::Service,
         repeats: Repeats::No,
@@ -235,7 +237,7 @@ pub(super) const TABLE: &[Code] = &[
     ], ACCOUNT),
     cloud(20, Verdict::Halt { certain: true }, ["Сбой очереди сервиса.", "The service's queue failed."], ACCOUNT),
     malformed(21, "Обратный вызов невозможен для этой команды.", "The command allows no callback."),
-    cloud(24, Verdict::MaybeSeen, [
+    cloud(24, Verdict::Running, [
         "Прежний запрос с этим номером ещё выполняется.",
         "The earlier request with this id is still being carried out.",
     ], WAIT),
