@@ -69,7 +69,7 @@ impl World {
 #[tokio::test]
 async fn a_callback_makes_a_receipt_done_long_before_its_poll() -> anyhow::Result<()> {
     within("called", &called_back(), async |world| {
-        let _http = world.fleet.start_http("http").await?;
+        let mut http = world.fleet.start_http("http").await?;
         let _all = world.all().await?;
         let began = Instant::now();
         for number in ["417", "418", "R-419"] {
@@ -104,6 +104,29 @@ async fn a_callback_makes_a_receipt_done_long_before_its_poll() -> anyhow::Resul
         for text in events.iter().chain(&answers).chain(&logs).chain([&shown, &checked]) {
             assert!(!text.contains(&secret), "{text}");
         }
+
+        let began = Instant::now();
+        assert!(http.stop(LIMIT).await?);
+        assert!(
+            began.elapsed() < Duration::from_secs(4),
+            "nothing was under way:\n{}",
+            http.log()
+        );
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn without_a_public_address_no_request_asks_for_a_callback() -> anyhow::Result<()> {
+    within("uncalled", &pace(), async |world| {
+        let _all = world.all().await?;
+        world.publish("sell", "417").await?;
+        world.assert_done_once("417").await?;
+        let sent: String = sqlx::query_scalar("SELECT wire_body FROM registrations")
+            .fetch_one(&world.pool)
+            .await?;
+        assert!(!sent.contains("callback"), "{sent}");
         Ok(())
     })
     .await

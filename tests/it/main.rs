@@ -1,9 +1,16 @@
 //! Cross-process tests: real executables, a real Postgres, a real `RabbitMQ`, and the simulated vendor's books.
 
+mod broker;
 mod callbacks;
 mod chaos;
+mod checkonline;
+mod doubles;
 mod events;
+mod gates;
+mod killed_broker;
 mod layers;
+mod letters;
+mod limits;
 mod main_job;
 mod migrations;
 mod outages;
@@ -11,8 +18,11 @@ mod own;
 #[path = "../../crates/webhooks/tests/it/receiver.rs"]
 #[expect(dead_code, reason = "the tests of webhooks use more of it")]
 mod receiver;
+mod repetitions;
 mod restarts;
 mod strangers;
+mod weaknesses;
 mod webhooks;
 mod wide;
 mod world;
+mod zombie;

@@ -367,7 +367,12 @@ async fn a_process_can_be_stopped_while_its_servers_are_away() -> anyhow::Result
 
 #[tokio::test]
 async fn queues_deleted_in_mid_run_cost_nothing_that_was_accepted() -> anyhow::Result<()> {
-    within("deleted", &pace(), async |world| {
+    let pace = Pace {
+        // Every one of them is to wait in a delay queue, not behind the gate.
+        gates: "failures = 1000",
+        ..pace()
+    };
+    within("deleted", &pace, async |world| {
         let mut all = world.all().await?;
         world.fault(register(status(503)))?;
         publish_many(world, "kept", 15).await?;

@@ -39,6 +39,10 @@ pub struct Pace {
     pub stores: &'static str,
     /// Whether requests ask the vendor to call back, at [`Fleet::public`].
     pub callbacks: bool,
+    /// The lines of the section `[gates]`.
+    pub gates: &'static str,
+    /// Sections that are added at the end: more accounts, stores, limits. `{atol}` stands for the vendor's address.
+    pub more: &'static str,
 }
 
 impl Default for Pace {
@@ -54,6 +58,14 @@ impl Default for Pace {
             broker: "",
             stores: "",
             callbacks: false,
+            gates: r#"
+probe_interval = "300ms"
+longest_probe_interval = "2s"
+ramp_step = "100ms"
+interval = "200ms"
+worker_expiry = "4s"
+"#,
+            more: "",
         }
     }
 }
@@ -240,6 +252,15 @@ impl Fleet {
         Ok(command.args(["--config", config]).args(arguments).output().await?)
     }
 
+    /// Adds sections to the configuration, for processes that start from now on.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn configure(&self, sections: &str) -> anyhow::Result<()> {
+        let before = std::fs::read_to_string(&self.config)?;
+        Ok(std::fs::write(&self.config, format!("{before}\n{sections}"))?)
+    }
+
     /// The configuration file.
     #[must_use]
     pub fn config(&self) -> &Path {
@@ -333,12 +354,15 @@ fn settings(database: &str, broker: &str, prefix: &str, atol: &str, pace: &Pace,
         broker: broker_lines,
         stores,
         callbacks,
+        gates,
+        more,
     } = pace;
     let public_url = if *callbacks {
         format!("public_url = \"http://{public}\"")
     } else {
         String::new()
     };
+    let more = more.replace("{atol}", atol);
     let store = |code: &str| {
         format!(
             r#"
@@ -393,13 +417,16 @@ drain = "10s"
 interval = "100ms"
 drain = "10s"
 
+[gates]
+{gates}
+
 [accounts.main]
 vendor = "atol"
 url = "{atol}"
 login = "{login}"
 password = "{password}"
 group_code = "{group}"
-{}{}"#,
+{}{}{more}"#,
         store("main"),
         store("second"),
     )

@@ -89,7 +89,12 @@ pub async fn delete_queues(url: &str, prefix: &str) -> anyhow::Result<()> {
     use lapin::options::QueueDeleteOptions;
 
     let connection = Connection::connect(url, ConnectionProperties::default()).await?;
-    let queues = ["topology", "intake", "dead", "send.atol", "retry.atol"].map(ToOwned::to_owned);
+    let mut queues = ["topology", "intake", "dead"].map(ToOwned::to_owned).to_vec();
+    queues.extend(
+        vendors::registry::VENDORS
+            .iter()
+            .flat_map(|vendor| [format!("send.{vendor}"), format!("retry.{vendor}")]),
+    );
     let delays = DELAYS.map(|seconds| format!("delay.{seconds}s"));
     let channel = connection.create_channel().await?;
     for queue in queues.iter().chain(&delays) {

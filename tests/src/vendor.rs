@@ -1,12 +1,12 @@
 //! The simulated vendor as a process of its own, and what a test asks of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde::Deserialize;
 use serde_json::Value;
-use simulator::Books;
+use simulator::{Books, CheckOnlineFiles};
 
 use crate::process::Process;
 use crate::urls;
@@ -18,6 +18,9 @@ pub struct Vendor {
     pub process: Process,
     /// Base address of its ATOL Online v4, as an account's `url` has it.
     pub atol_url: String,
+    /// Base address of its CheckOnline and the certificates for its clients, if it was started with
+    /// `--checkonline-certs`.
+    pub checkonline: Option<(String, CheckOnlineFiles)>,
     control: String,
     http: reqwest::Client,
 }
@@ -25,6 +28,8 @@ pub struct Vendor {
 #[derive(Deserialize)]
 struct Ready {
     atol: String,
+    checkonline: Option<String>,
+    certificates: Option<PathBuf>,
     control: String,
 }
 
@@ -42,6 +47,9 @@ impl Vendor {
         Ok(Self {
             process,
             atol_url: ready.atol,
+            checkonline: ready
+                .checkonline
+                .zip(ready.certificates.map(CheckOnlineFiles::in_folder)),
             control: ready.control,
             http: client()?,
         })

@@ -28,8 +28,17 @@ pub(crate) fn print<T: Serialize>(
             writeln!(stdout, "{}", cells.join("\t"))
         }),
     };
+    seen_enough(written)
+}
+
+/// Prints what is no table.
+pub(crate) fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
+    seen_enough(std::io::stdout().lock().write_all(bytes))
+}
+
+/// A pager that was closed has seen enough.
+fn seen_enough(written: std::io::Result<()>) -> anyhow::Result<()> {
     match written {
-        // A pager that was closed has seen enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
     }

@@ -97,6 +97,8 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
     });
 
     let left = stopped(&config, supervisor, sender, poller, dispatcher, &stop).await;
+    // Its router holds the ledger, whose closing would wait for it.
+    drop(http);
     pointers_stop.cancel();
     pointers.drained().await;
     broker_stop.cancel();

@@ -1,6 +1,6 @@
-//! A person's word ends an unknown outcome, or closes a transaction that is certainly not registered.
+//! A person's word ends an unknown outcome.
 //!
-//! Each is one commit of state, registration, event and the action's own row, and is refused by the statement itself
+//! It is one commit of state, registration, event and the action's own row, and is refused by the statement itself
 //! when the transaction is no longer as the person saw it.
 
 use receipt::event::{Body, EventType};
@@ -203,78 +203,6 @@ impl Ledger {
         Ok(acted(done))
     }
 
-    /// Closes a transaction that is certainly not registered and will not be. While a doubt stands, or while the vendor
-    /// has any registration of it, nothing is done.
-    ///
-    /// # Errors
-    /// [`LedgerError::Corrupt`] when the state cannot be closed; an outage otherwise.
-    pub async fn cancel(&self, seen: &Standing, actor: &Actor) -> Result<Acted, LedgerError> {
-        let id = seen.subject.transaction_id;
-        let after = moved(seen, Change::Closed)?;
-        let body =
-            Body::new(seen.subject.clone(), seen.external_id.clone(), after).with_vendor_uuid(seen.vendor_uuid.clone());
-        let done = limited!(
-            self.pool,
-            fetch_optional,
-            sqlx::query_scalar!(
-                r#"
-            WITH moved AS (
-                UPDATE transactions t
-                SET state = 'cancelled',
-                    failure = NULL,
-                    due_at = NULL,
-                    claim_token = NULL,
-                    unfinished = 0,
-                    version = version + 1,
-                    updated_at = now()
-                WHERE id = $1
-                    AND version = $2
-                    AND state = $3
-                    AND NOT EXISTS (
-                        SELECT
-                        FROM registrations r
-                        WHERE r.transaction_id = t.id
-                            AND (r.doubt_since IS NOT NULL OR r.state IN ('waiting', 'done'))
-                    )
-                RETURNING id, store, generation, version
-            ),
-            retired AS (
-                UPDATE registrations r
-                SET state = 'dead'
-                FROM moved
-                WHERE r.transaction_id = moved.id
-                    AND r.generation = moved.generation
-                    AND r.state = 'open'
-            ),
-            told AS (
-                INSERT INTO events (id, type, store, transaction_id, body)
-                SELECT $4, $5, store, id, $6::jsonb || jsonb_build_object('version', version)
-                FROM moved
-            ),
-            acted AS (
-                INSERT INTO actions (
-                    id, actor, action, transaction_id, state_before, state_after, reason, details
-                )
-                SELECT $7, $8, 'cancel', id, $3, 'cancelled', $9, $10
-                FROM moved
-            )
-            SELECT id FROM moved
-            "#,
-                id.0,
-                seen.version,
-                seen.state.name(),
-                EventId::new().0,
-                EventType::Cancelled.name(),
-                to_jsonb(id, &body)? as Json<Value>,
-                Uuid::now_v7(),
-                storable(&actor.name),
-                actor.reason.as_deref().map(storable),
-                json!({ "external_id": seen.external_id }),
-            )
-        );
-        Ok(acted(done))
-    }
-
     /// Another transaction that has this fiscal document, if there is one: two receipts never share one. Looked for
     /// among those accepted in the month before the document.
     ///
@@ -313,7 +241,7 @@ impl Ledger {
     }
 }
 
-fn acted(id: Option<Uuid>) -> Acted {
+pub(crate) fn acted(id: Option<Uuid>) -> Acted {
     match id {
         Some(_) => Acted::Done,
         None => Acted::Changed,
@@ -321,7 +249,7 @@ fn acted(id: Option<Uuid>) -> Acted {
 }
 
 /// The state after `change`, by the one transition function.
-fn moved(seen: &Standing, change: Change) -> Result<StateName, LedgerError> {
+pub(crate) fn moved(seen: &Standing, change: Change) -> Result<StateName, LedgerError> {
     let illegal = |what: String| LedgerError::Corrupt {
         id: seen.subject.transaction_id.to_string(),
         what,

@@ -92,6 +92,7 @@ async fn called(
         vendor_uuid,
         external_id,
     };
+    tracing::debug!(store = %hint.store, vendor.name = %hint.vendor, "a callback came");
     match tokio::time::timeout(WRITING, callbacks.ledger.hint(hint)).await {
         Ok(taken) => callbacks.answer(taken),
         Err(_) => problem_for_now(StatusCode::SERVICE_UNAVAILABLE, COME_AGAIN),

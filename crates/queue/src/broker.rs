@@ -98,7 +98,6 @@ impl Broker {
             link: inner.publishing.clone(),
             board: inner.board.clone(),
             used: inner.used.clone(),
-            publisher: self.publisher(),
             interval: inner.config.canary_interval,
             limit: inner.config.confirm_timeout,
         };

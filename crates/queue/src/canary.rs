@@ -7,28 +7,67 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use futures_util::future::join_all;
+use lapin::options::ConfirmSelectOptions;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
 use crate::error::{PublishError, chain};
-use crate::link::{Link, Live};
+use crate::link::{Link, Live, say_goodbye};
 use crate::message::Message;
-use crate::publish::Publisher;
 use crate::status::Board;
 use crate::topology::Topology;
+use crate::window::{self, Closed};
 
 /// The message type of a canary.
 pub(crate) const CANARY_TYPE: &str = "kassa.canary.v1";
 /// How often it is looked whether a canary is due.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// A canary for this queue; `None` where none can go.
-pub(crate) fn canary(topology: &Topology, queue: &str) -> Option<Message> {
+/// What became of a canary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Well,
+    /// No confirm in time.
+    Silent,
+    /// Full, or unable to store.
+    Refuses,
+    /// Its exchange, its binding or itself is not there.
+    Unreached,
+    /// No connection, or one that was lost meanwhile.
+    Unknown,
+}
+
+/// Sends a canary through a queue, on a channel of its own: to a sick queue the broker keeps the whole channel waiting for
+/// a minute, with the confirms of all others on it. `None` where there is no way for one.
+pub(crate) async fn probe(live: &Live, topology: &Topology, queue: &str, limit: Duration) -> Option<Verdict> {
     let (exchange, key) = topology.way_to(queue)?;
     let id = Uuid::now_v7().to_string();
-    Some(Message::json(exchange, key, id, CANARY_TYPE, Vec::new()))
+    let canary = Message::json(exchange, key, id, CANARY_TYPE, Vec::new());
+    let wire = canary.into_wire(topology).ok()?;
+    let Ok(channel) = live.channel().await else {
+        return Some(Verdict::Unknown);
+    };
+    let confirming = channel.confirm_select(ConfirmSelectOptions::default());
+    if !matches!(timeout(live.limit(), confirming).await, Ok(Ok(()))) {
+        return Some(Verdict::Unknown);
+    }
+    let Closed { outcomes, complete } = window::publish(&channel, &[wire], limit).await;
+    let verdict = match outcomes.first() {
+        Some(Ok(())) => Verdict::Well,
+        Some(Err(PublishError::Rejected)) => Verdict::Refuses,
+        Some(Err(PublishError::Returned { .. })) => Verdict::Unreached,
+        Some(Err(_)) | None if !live.is_up() => Verdict::Unknown,
+        // Publishing to an exchange that is not there ends the channel, and nothing else.
+        Some(Err(_)) | None if !channel.status().connected() => Verdict::Unreached,
+        Some(Err(_)) | None => Verdict::Silent,
+    };
+    if complete {
+        say_goodbye(&channel).await;
+    }
+    Some(verdict)
 }
 
 /// Whether a message is a canary. One with a body is not: whatever somebody wants to tell us reaches a handler.
@@ -60,8 +99,6 @@ pub(crate) struct Canaries {
     pub(crate) link: Link,
     pub(crate) board: Arc<Board>,
     pub(crate) used: Arc<Used>,
-    /// With windows of its own: waiting for a sick queue holds nobody else.
-    pub(crate) publisher: Publisher,
     pub(crate) interval: Duration,
     pub(crate) limit: Duration,
 }
@@ -79,7 +116,7 @@ impl Canaries {
             if !last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &live)) {
                 // A broker that was away may have come back with a sick queue.
                 due.clear();
-                last = Some(live);
+                last = Some(live.clone());
             }
             let now = Instant::now();
             let mut queues = self.used.all();
@@ -87,7 +124,7 @@ impl Canaries {
             if queues.is_empty() {
                 continue;
             }
-            let Some(()) = stop.run_until_cancelled(self.round(&queues)).await else {
+            let Some(()) = stop.run_until_cancelled(self.round(&live, &queues)).await else {
                 return;
             };
             for queue in queues {
@@ -98,64 +135,40 @@ impl Canaries {
         }
     }
 
-    async fn declare(&self) {
-        if let Some(live) = self.link.live()
-            && let Err(error) = live.declare(&self.topology).await
-        {
-            debug!(error = chain(&error), "the topology could not be declared again");
-        }
-    }
-
-    async fn round(&self, queues: &[String]) {
+    async fn round(&self, live: &Live, queues: &[String]) {
         if self.board.has_differences() {
             // Somebody may have repaired it since.
-            self.declare().await;
+            self.declare(live).await;
         }
-        let outcomes = self.send(queues).await;
-        for (queue, outcome) in queues.iter().zip(outcomes) {
-            let outcome = match outcome {
-                // In a window that broke off this may be a neighbour's fault.
-                Some(Err(PublishError::Unconfirmed)) => {
-                    let mut again = self.send(std::slice::from_ref(queue)).await;
-                    again.pop().flatten()
+        let probes = queues.iter().map(|queue| async move {
+            let verdict = probe(live, &self.topology, queue, self.limit).await;
+            (queue, verdict)
+        });
+        for (queue, verdict) in join_all(probes).await {
+            match verdict {
+                Some(Verdict::Well) => self.board.answered(queue, None),
+                Some(Verdict::Silent) if self.board.is_blocked() => {}
+                Some(Verdict::Silent) => {
+                    let seen = format!("it has not confirmed a message within {:?}", self.limit);
+                    self.board.answered(queue, Some(seen));
                 }
-                other => other,
-            };
-            self.note(queue, outcome).await;
+                Some(Verdict::Refuses) => {
+                    let seen = "it refuses messages: it is full, or can't store them now".to_owned();
+                    self.board.answered(queue, Some(seen));
+                }
+                Some(Verdict::Unreached) => {
+                    // Deleted under us. Nobody consumes from a delay, so nobody else would notice.
+                    warn!(queue, "a queue has gone, or what leads to it; declaring it again");
+                    self.declare(live).await;
+                }
+                Some(Verdict::Unknown) | None => debug!(queue, "no canary could be sent"),
+            }
         }
     }
 
-    /// What became of a canary to each; `None` where there is no way.
-    async fn send(&self, queues: &[String]) -> Vec<Option<Result<(), PublishError>>> {
-        let canaries: Vec<Option<Message>> = queues.iter().map(|queue| canary(&self.topology, queue)).collect();
-        let has_way: Vec<bool> = canaries.iter().map(Option::is_some).collect();
-        let outcomes = self.publisher.publish(canaries.into_iter().flatten().collect()).await;
-        let mut outcomes = outcomes.into_iter();
-        has_way
-            .into_iter()
-            .map(|has_way| if has_way { outcomes.next() } else { None })
-            .collect()
-    }
-
-    async fn note(&self, queue: &str, outcome: Option<Result<(), PublishError>>) {
-        match outcome {
-            Some(Ok(())) => self.board.answered(queue, None),
-            // A lost or blocked connection says nothing about the queue.
-            Some(Err(PublishError::Unconfirmed)) if self.link.live().is_some() && !self.board.is_blocked() => {
-                let seen = format!("it has not confirmed a message within {:?}", self.limit);
-                self.board.answered(queue, Some(seen));
-            }
-            Some(Err(PublishError::Rejected)) => {
-                let seen = "it refuses messages: it is full, or can't store them now".to_owned();
-                self.board.answered(queue, Some(seen));
-            }
-            Some(Err(PublishError::Returned { .. })) => {
-                // Deleted under us. Nobody consumes from a delay, so nobody else would notice.
-                warn!(queue, "a queue has gone, or lost its binding; declaring it again");
-                self.declare().await;
-            }
-            Some(Err(error)) => debug!(queue, error = chain(&error), "a canary was not sent"),
-            None => {}
+    async fn declare(&self, live: &Live) {
+        if let Err(error) = live.declare(&self.topology).await {
+            debug!(error = chain(&error), "the topology could not be declared again");
         }
     }
 }

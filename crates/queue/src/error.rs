@@ -50,6 +50,8 @@ pub(crate) enum ConnectError {
     Channel(#[source] Box<lapin::Error>),
     #[error("the broker did not take a message that was to be moved; it stays where it was")]
     NotTaken,
+    #[error("the connection was lost")]
+    Lost,
     #[error("the connection was lost over a question")]
     Asked(#[source] Box<lapin::Error>),
 }

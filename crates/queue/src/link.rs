@@ -76,7 +76,7 @@ impl Link {
     /// The connection, if there is one right now.
     pub(crate) fn live(&self) -> Option<Arc<Live>> {
         match &*self.state.borrow() {
-            State::Up(live) if live.connection.status().connected() => Some(live.clone()),
+            State::Up(live) if live.is_up() => Some(live.clone()),
             State::Up(_) | State::Down | State::Stopped => None,
         }
     }
@@ -86,7 +86,7 @@ impl Link {
         let mut state = self.state.clone();
         loop {
             match &*state.borrow_and_update() {
-                State::Up(live) if live.connection.status().connected() => return Some(live.clone()),
+                State::Up(live) if live.is_up() => return Some(live.clone()),
                 State::Stopped => return None,
                 State::Up(_) | State::Down => {}
             }
@@ -111,6 +111,10 @@ impl Live {
             .map_err(|_| ConnectError::Timeout(self.limit))??;
         self.board.differences(different);
         Ok(())
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.connection.status().connected()
     }
 
     /// What can't be asked in this time gets no answer.

@@ -183,3 +183,88 @@ fn evidence(exchange: &Exchange) -> Evidence {
         duration: exchange.duration,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use receipt::event::Subject;
+    use receipt::intake::moscow;
+    use receipt::{
+        AccountName, DocumentNumber, DocumentPart, ExternalId, Money, Operation, StateName, StoreCode, TransactionId,
+        VendorUuid,
+    };
+
+    fn asked() -> Polled {
+        Polled {
+            subject: Subject {
+                transaction_id: TransactionId::new(),
+                store: StoreCode::parse("main").expect("valid"),
+                operation: Operation::Sell,
+                document: DocumentNumber::parse("417").expect("valid"),
+                part: DocumentPart::main(),
+                order: None,
+            },
+            account: AccountName::parse("main").expect("valid"),
+            generation: 0,
+            external_id: ExternalId::parse("invoice_main_417").expect("valid"),
+            vendor_uuid: VendorUuid::parse("uuid-1").expect("valid"),
+            polls: 1,
+            age: Duration::ZERO,
+            state: StateName::Sending,
+            retired: Some(Duration::ZERO),
+            trials: 1,
+            total: Money::from_kopecks(90_000),
+            accepted_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn refusal(class: RetryClass) -> Box<Refusal> {
+        let mut refusal = forgotten(None);
+        refusal.class = class;
+        refusal
+    }
+
+    fn document(total: i64) -> News {
+        News::Done {
+            fiscal: Box::new(FiscalDocument {
+                fn_number: "9999078900000001".into(),
+                fd: 1,
+                fpd: "1".into(),
+                shift: None,
+                receipt_number: None,
+                register_number: None,
+                registered_at: jiff::civil::date(2026, 2, 14).at(11, 8, 0, 0),
+                total: Money::from_kopecks(total),
+                qr: None,
+                ofd_url: None,
+            }),
+            external_id: None,
+        }
+    }
+
+    #[test]
+    fn only_another_proof_of_death_lets_the_new_id_be_sent() {
+        let standing = |outcome| super::standing(outcome, &asked(), &moscow());
+        for class in [RetryClass::Rekey, RetryClass::Permanent] {
+            let said = standing(Ok(News::Refused(refusal(class))));
+            assert!(matches!(said, Standing::Dead(_)), "{said:?}");
+        }
+        assert!(matches!(standing(Ok(document(90_000))), Standing::Registered(_)));
+        assert!(matches!(standing(Ok(document(90_001))), Standing::Foreign(_)));
+        let open: Vec<Result<News, Box<Refusal>>> = vec![
+            Ok(News::None(None)),
+            Ok(News::None(Some(refusal(RetryClass::NOT_SEEN)))),
+            Ok(News::Refused(refusal(RetryClass::Unknown))),
+            Ok(News::Refused(refusal(RetryClass::NOT_SEEN))),
+            Err(refusal(RetryClass::NOT_SEEN)),
+            Err(refusal(RetryClass::Halt { certain: true })),
+            // The question was not answered, so its class proves nothing about the id.
+            Err(refusal(RetryClass::Rekey)),
+        ];
+        for outcome in open {
+            let said = standing(outcome);
+            assert!(matches!(said, Standing::Undecided(_)), "{said:?}");
+        }
+    }
+}

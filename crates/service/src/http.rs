@@ -5,6 +5,8 @@
 
 mod connection;
 mod limits;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;

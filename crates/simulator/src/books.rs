@@ -16,6 +16,20 @@ pub struct Books {
     /// How many answers of each kind went out, by a text such as `register 200 wait`, `register 400 system:33`,
     /// `report 200 done`, `register fault cut`.
     pub answers: BTreeMap<String, u64>,
+    /// How many requests came, by call and group: `register GROUP`, `report GROUP`.
+    #[serde(default)]
+    pub traffic: BTreeMap<String, Traffic>,
+}
+
+/// How many requests of one kind came to one group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// All of them.
+    pub requests: u64,
+    /// The most that were under way at once.
+    pub most_at_once: u64,
+    /// The most that came within any second.
+    pub most_in_a_second: u64,
 }
 
 impl Books {
@@ -42,15 +56,15 @@ impl Books {
 /// One accepted document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Document {
-    /// The vendor it was sent to: `atol`.
+    /// The vendor it was sent to: `atol`, `checkonline`.
     pub vendor: String,
-    /// The number given to the client.
+    /// The number given to the client; CheckOnline gives none, and this one is the simulator's own.
     pub uuid: Uuid,
     /// The client's own key.
     pub external_id: String,
     /// The group of registers it was sent to.
     pub group: String,
-    /// As it stood in the path: `sell`, `sell_refund` …
+    /// As it stood in the path (`sell`, `sell_refund` …), or the same word for a document type.
     pub operation: String,
     /// The first line's name; a correction has none.
     pub marker: Option<String>,
@@ -87,7 +101,7 @@ pub enum Status {
     Wait,
     /// Registered.
     Done,
-    /// Not registered, and it never will be.
+    /// Not registered, and it never will be, unless the control API says so after all.
     Fail,
 }
 
@@ -108,14 +122,14 @@ pub struct FiscalDocument {
     pub ecr_registration_number: String,
     /// Moscow civil time, `dd.mm.yyyy HH:MM:SS` (tag 1012).
     pub receipt_datetime: String,
-    /// Where the operator of fiscal data shows it.
+    /// Where the operator of fiscal data shows it; empty where the vendor does not tell.
     pub ofd_receipt_url: String,
 }
 
 /// Why a document failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// `driver`, `agent`, `system`, `timeout`, `unknown`.
+    /// `driver`, `agent`, `system`, `timeout`, `unknown`; `device`, `fce`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Meaningful only together with the type.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::atol::Atol;
 use crate::books::Books;
+use crate::checkonline::CheckOnline;
 use crate::fault_board::{FaultsInForce, InvalidFaults};
 use crate::faults::Faults;
 use crate::shared::Shared;
@@ -21,19 +22,30 @@ use crate::shared::Shared;
 pub struct Control {
     shared: Arc<Shared>,
     atol: Arc<Atol>,
+    checkonline: Arc<CheckOnline>,
 }
 
 impl Control {
-    pub(crate) fn new(shared: Arc<Shared>, atol: Arc<Atol>) -> Control {
-        Control { shared, atol }
+    pub(crate) fn new(shared: Arc<Shared>, atol: Arc<Atol>, checkonline: Arc<CheckOnline>) -> Control {
+        Control {
+            shared,
+            atol,
+            checkonline,
+        }
     }
 
     /// The books as they are now.
     pub fn books(&self) -> Books {
+        let (mut documents, mut refused) = (self.atol.documents(), self.atol.refused());
+        documents.extend(self.checkonline.documents());
+        for (external_id, requests) in self.checkonline.refused() {
+            *refused.entry(external_id).or_default() += requests;
+        }
         Books {
-            documents: self.atol.documents(),
-            refused: self.atol.refused(),
+            documents,
+            refused,
             answers: self.shared.answers(),
+            traffic: self.shared.traffic_so_far(),
         }
     }
 
@@ -50,6 +62,7 @@ impl Control {
     /// Tokens, faults and the registers' numbering stay.
     pub fn reset_books(&self) {
         self.atol.forget_documents();
+        self.checkonline.forget_documents();
         self.shared.forget_answers();
     }
 
@@ -79,9 +92,24 @@ impl Control {
         self.atol.expire_tokens();
     }
 
+    /// Registers a document that was reported as failed: the answer was wrong, or the register came back and printed what
+    /// the service had given up. No document of the vendor says that this happens, or that it cannot; clients that send
+    /// the receipt again under another id rely on it not happening. Its reports say `done` from now on.
+    ///
+    /// Returns whether there was such a document and the register took it.
+    pub fn register_after_all(&self, external_id: &str) -> bool {
+        self.atol.register_after_all(external_id)
+    }
+
     /// Closes the shift of every register, so that receipt numbers begin again.
     pub fn close_shifts(&self) {
         self.atol.close_shifts();
+        self.checkonline.close_shifts();
+    }
+
+    /// Makes CheckOnline's registers forget what they answered, as an hour does. The service's own memory stays.
+    pub fn forget_in_devices(&self) {
+        self.checkonline.forget_in_devices();
     }
 }
 
@@ -97,6 +125,8 @@ pub(crate) fn router(control: Control) -> Router {
         .route("/control/faults", get(show_faults).put(set_faults).delete(clear_faults))
         .route("/control/tokens/expire", post(expire_tokens))
         .route("/control/shifts/close", post(close_shifts))
+        .route("/control/devices/forget", post(forget_in_devices))
+        .route("/control/documents/register", post(register_after_all))
         .with_state(control)
 }
 
@@ -136,8 +166,26 @@ async fn expire_tokens(State(control): State<Control>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
+#[derive(Deserialize)]
+struct OneDocument {
+    external_id: String,
+}
+
+async fn register_after_all(State(control): State<Control>, Query(document): Query<OneDocument>) -> StatusCode {
+    if control.register_after_all(&document.external_id) {
+        StatusCode::NO_CONTENT
+    } else {
+        StatusCode::NOT_FOUND
+    }
+}
+
 async fn close_shifts(State(control): State<Control>) -> StatusCode {
     control.close_shifts();
+    StatusCode::NO_CONTENT
+}
+
+async fn forget_in_devices(State(control): State<Control>) -> StatusCode {
+    control.forget_in_devices();
     StatusCode::NO_CONTENT
 }
 

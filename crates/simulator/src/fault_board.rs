@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::checkonline;
 use crate::faults::{Action, Faults, Point, Rule, When};
 
 /// Why a set of faults was refused; nothing of it was put in force.
@@ -14,7 +15,9 @@ pub enum InvalidFaults {
     #[error("rules[{0}]: {1} is no HTTP status between 200 and 599")]
     Status(usize, u16),
     /// The register can only be slow or fail.
-    #[error("rules[{0}]: at processing only \"nothing\" and \"error\" are possible, and only before")]
+    #[error(
+        "rules[{0}]: at processing only \"nothing\" and \"error\" are possible, and after only with \"vendor\": \"checkonline\""
+    )]
     Processing(usize),
     /// The span is upside down.
     #[error("processing_ms: the first number must not be above the second")]
@@ -24,8 +27,21 @@ pub enum InvalidFaults {
 /// What a rule may look at.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Subject<'a> {
+    /// Who was asked.
+    pub(crate) vendor: &'static str,
     pub(crate) marker: Option<&'a str>,
     pub(crate) external_id: Option<&'a str>,
+    pub(crate) group: Option<&'a str>,
+}
+
+impl Subject<'_> {
+    /// A request of which only the vendor is known.
+    pub(crate) fn of(vendor: &'static str) -> Self {
+        Self {
+            vendor,
+            ..Self::default()
+        }
+    }
 }
 
 /// The faults in force and how often each rule has acted.
@@ -95,7 +111,9 @@ fn check(faults: &Faults) -> Result<(), InvalidFaults> {
         if let Some(status) = status.filter(|status| !(200..600).contains(status)) {
             return Err(InvalidFaults::Status(index, status));
         }
-        let of_a_register = matches!(rule.action, Action::Nothing | Action::Error(_)) && rule.when == When::Before;
+        // A register of the synchronous vendor can fail after it has closed a document, and tells the client so itself.
+        let afterwards = rule.when == When::After && rule.vendor.as_deref() != Some(checkonline::NAME);
+        let of_a_register = matches!(rule.action, Action::Nothing | Action::Error(_)) && !afterwards;
         if rule.at == Point::Processing && !of_a_register {
             return Err(InvalidFaults::Processing(index));
         }
@@ -130,8 +148,9 @@ mod tests {
             Rule::new(Point::Register, Action::Garbage(Garbage::Html)),
         ]);
         let mug = Subject {
+            vendor: "atol",
             marker: Some("red mug"),
-            external_id: None,
+            ..Subject::default()
         };
         let actions: Vec<_> = (0..3)
             .map(|_| board.take(Point::Register, mug, &mut random).map(|r| r.action))
@@ -156,6 +175,20 @@ mod tests {
                 .take(Point::GetToken, Subject::default(), &mut fastrand::Rng::with_seed(1))
                 .is_none()
         );
+    }
+
+    #[test]
+    fn a_rule_for_a_group_leaves_the_others_alone() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut board = board(vec![Rule::new(Point::Report, Action::Cut).for_group("one")]);
+        let of = |group| Subject {
+            group: Some(group),
+            ..Subject::default()
+        };
+        assert!(!board.asks_for_subject(Point::Report), "the receipt need not be known");
+        assert!(board.take(Point::Report, of("one"), &mut random).is_some());
+        assert!(board.take(Point::Report, of("one-more"), &mut random).is_none());
+        assert!(board.take(Point::Report, Subject::default(), &mut random).is_none());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkonline;
 use crate::fault_board::Subject;
 
 /// Everything that is wrong with the simulated vendor right now. The default is a healthy one.
@@ -20,6 +21,8 @@ pub struct Faults {
     pub callbacks: Callbacks,
     /// Processing takes between these two numbers of milliseconds, in place of what was set at start.
     pub processing_ms: Option<[u64; 2]>,
+    /// What becomes of clients of CheckOnline without a certificate that it accepts.
+    pub certificates: Certificates,
     /// VAT types refused in `sell` and `buy` as if they were no longer in the schema (as `vat18` was in 2019).
     pub refused_vat: Vec<String>,
 }
@@ -45,12 +48,18 @@ pub struct Rule {
     /// It acts on so many requests and then never again; without it, for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+    /// Only requests to this vendor: `atol`, `checkonline`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
     /// Only receipts whose first line's name contains this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marker: Option<String>,
     /// Only receipts whose external id contains this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
+    /// Only requests to this group of registers, so that one account of several is in trouble.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 fn always() -> f64 {
@@ -67,8 +76,10 @@ impl Rule {
             action,
             probability: always(),
             count: None,
+            vendor: None,
             marker: None,
             external_id: None,
+            group: None,
         }
     }
 
@@ -105,6 +116,15 @@ impl Rule {
         Rule { probability, ..self }
     }
 
+    /// Acts only on requests to this vendor.
+    #[must_use]
+    pub fn for_vendor(self, vendor: impl Into<String>) -> Rule {
+        Rule {
+            vendor: Some(vendor.into()),
+            ..self
+        }
+    }
+
     /// Acts only on receipts whose first line's name contains `marker`.
     #[must_use]
     pub fn for_marker(self, marker: impl Into<String>) -> Rule {
@@ -123,10 +143,20 @@ impl Rule {
         }
     }
 
+    /// Acts only on requests to this group of registers.
+    #[must_use]
+    pub fn for_group(self, group: impl Into<String>) -> Rule {
+        Rule {
+            group: Some(group.into()),
+            ..self
+        }
+    }
+
     pub(crate) fn delay(&self) -> Duration {
         Duration::from_millis(self.delay_ms)
     }
 
+    /// Whether the receipt itself must be known.
     pub(crate) fn has_matcher(&self) -> bool {
         self.marker.is_some() || self.external_id.is_some()
     }
@@ -137,7 +167,12 @@ impl Rule {
             (Some(_), None) => false,
             (Some(wanted), Some(found)) => found.contains(wanted.as_str()),
         };
-        within(&self.marker, subject.marker) && within(&self.external_id, subject.external_id)
+        let asked = match &self.vendor {
+            Some(vendor) => vendor == subject.vendor,
+            None => self.action.is_spoken_by(subject.vendor),
+        };
+        let of_the_group = self.group.as_deref().is_none_or(|group| subject.group == Some(group));
+        asked && of_the_group && within(&self.marker, subject.marker) && within(&self.external_id, subject.external_id)
     }
 }
 
@@ -145,14 +180,16 @@ impl Rule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Point {
-    /// The call for a token. It has no receipt, so rules with a matcher never act here.
+    /// The call for a token. It has no receipt and no group, so rules with a matcher never act here.
     GetToken,
     /// The call that hands a document over.
     Register,
     /// The call that asks what became of a document.
     Report,
-    /// The work of the register after acceptance. Knows only `nothing` (with a delay: slow) and `error` (the document
-    /// ends in `fail` and is not registered). Decided at acceptance.
+    /// The work of the register. Knows only `nothing` (with a delay: slow) and `error`. At ATOL it is decided at acceptance
+    /// and an error makes the document end in `fail`, unregistered. At CheckOnline it is the answer of the register
+    /// (`device`) or of the service (`fce`), with what the service's memory then makes of it; `after` the document was
+    /// closed all the same.
     Processing,
 }
 
@@ -201,11 +238,21 @@ pub enum Action {
     Garbage(Garbage),
 }
 
+impl Action {
+    /// Whether the vendor could do it: an error in one vendor's words comes from no other.
+    fn is_spoken_by(&self, vendor: &str) -> bool {
+        match self {
+            Action::Error(error) => (vendor == checkonline::NAME) == checkonline::is_kind(&error.kind),
+            Action::Nothing | Action::Cut | Action::Status { .. } | Action::Garbage(_) => true,
+        }
+    }
+}
+
 /// An error in the vendor's own form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorAnswer {
-    /// `system`, `driver`, `agent`, `timeout`, `unknown`, or anything else.
+    /// `device` and `fce` are CheckOnline's; `system`, `driver`, `agent`, `timeout`, `unknown` and all others ATOL's.
     #[serde(rename = "type")]
     pub kind: String,
     /// The code.
@@ -277,6 +324,19 @@ pub enum Registers {
     On,
     /// All off.
     Off,
+}
+
+/// How CheckOnline meets a client that has no certificate of its.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Certificates {
+    /// The handshake ends in an alert.
+    #[default]
+    Alert,
+    /// The handshake succeeds, and a web server answers HTTP 400 with a page.
+    Page,
+    /// All certificates are revoked: every handshake ends in an alert.
+    Revoked,
 }
 
 /// What becomes of callbacks.

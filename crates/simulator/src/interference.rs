@@ -12,12 +12,14 @@ use crate::shared::Shared;
 pub(crate) type WriteError = fn(&Shared, &ErrorAnswer) -> Answer;
 
 /// What goes back to the client, and the name under which it is counted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) body: Bytes,
     /// What the counters call it, beside the call and the status: `done`, `system:33` …
     pub(crate) label: String,
+    /// Headers beside the content type.
+    pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 /// The rule chosen for one request, if any.
@@ -65,7 +67,7 @@ impl<'a> Interference<'a> {
             answer.status.as_u16(),
             answer.label
         ));
-        json(answer.status, answer.body)
+        written(answer)
     }
 
     async fn act(&self, rule: &Rule, answer: Option<&Answer>) -> Result<Response, Untouched> {
@@ -78,7 +80,7 @@ impl<'a> Interference<'a> {
             Action::Status { code, retry_after } => (code.to_string(), proxy_page(*code, *retry_after)),
             Action::Error(error) => {
                 let answer = (self.write_error)(self.shared, error);
-                (answer.label, json(answer.status, answer.body))
+                (answer.label.clone(), written(answer))
             }
             Action::Garbage(garbage) => (format!("garbage {}", garbage.as_str()), nonsense(*garbage, answer)),
         };
@@ -89,6 +91,16 @@ impl<'a> Interference<'a> {
 
 /// The rule lets the request or its answer pass.
 struct Untouched;
+
+fn written(answer: Answer) -> Response {
+    let mut response = json(answer.status, answer.body);
+    for (name, value) in answer.headers {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
 
 fn json(status: StatusCode, body: Bytes) -> Response {
     respond(status, "application/json; charset=utf-8", body)
@@ -103,7 +115,7 @@ fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Body>
     response
 }
 
-fn page(title: &str) -> String {
+pub(crate) fn page(title: &str) -> String {
     format!(
         "<html>\r\n<head><title>{title}</title></head>\r\n<body><center><h1>{title}</h1></center></body>\r\n</html>\r\n"
     )

@@ -2,14 +2,15 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use simulator::{Account, Simulator};
+use simulator::{Account, CheckOnlineFiles, Simulator};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// A simulated fiscal vendor: ATOL Online v4 with books of its own and faults on demand.
+/// Simulated fiscal vendors: ATOL Online v4 and CheckOnline with books of their own and faults on demand.
 #[derive(Debug, Parser)]
 #[command(name = "kassa-simulator", version)]
 struct Arguments {
@@ -19,6 +20,12 @@ struct Arguments {
     /// How long a document waits for a register: `200ms..800ms`, or one duration; `0s` answers at once, for benchmarks
     #[arg(long, default_value = "1s..4500ms", value_parser = span)]
     atol_delay: (Duration, Duration),
+    /// Start CheckOnline too, and write the certificates of its clients into this folder
+    #[arg(long)]
+    checkonline_certs: Option<PathBuf>,
+    /// How long a register of CheckOnline works on a receipt
+    #[arg(long, default_value = "300ms..1500ms", value_parser = span)]
+    checkonline_delay: (Duration, Duration),
     /// Group code
     #[arg(long, default_value_t = Account::default().group)]
     group: String,
@@ -93,6 +100,12 @@ async fn main() -> anyhow::Result<()> {
     if let Some(seed) = arguments.seed {
         builder = builder.seed(seed);
     }
+    if let Some(folder) = arguments.checkonline_certs {
+        let (least, most) = arguments.checkonline_delay;
+        builder = builder
+            .checkonline(CheckOnlineFiles::in_folder(folder))
+            .checkonline_delay(least, most);
+    }
     let simulator = builder.start().await?;
     announce(&simulator).context("cannot print the address")?;
 
@@ -110,6 +123,8 @@ fn announce(simulator: &Simulator) -> std::io::Result<()> {
     let line = serde_json::json!({
         "url": simulator.url(),
         "atol": simulator.atol_url(),
+        "checkonline": simulator.checkonline_url(),
+        "certificates": simulator.checkonline_files().map(CheckOnlineFiles::folder),
         "control": format!("{}/control", simulator.url()),
     });
     let mut stdout = std::io::stdout().lock();

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,16 @@ pub(crate) fn cut() -> Response {
 
 /// Serves until `stop`, then lets requests in progress end for a moment and closes every connection.
 pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let serve_one = |stream, stop| connection(stream, router.clone(), stop);
+    serve_with(listener, serve_one, stop).await;
+}
+
+/// The same with a way of one's own to serve a connection.
+pub(crate) async fn serve_with<F, Fut>(listener: TcpListener, serve_one: F, stop: CancellationToken)
+where
+    F: Fn(TcpStream, CancellationToken) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -38,7 +49,9 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, router.clone(), stop.clone()));
+                    // Only slower answers would follow from a failure here.
+                    let _ = stream.set_nodelay(true);
+                    connections.spawn(serve_one(stream, stop.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -54,9 +67,11 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
-    // Only a slower answer would follow from a failure here.
-    let _ = stream.set_nodelay(true);
+/// Serves one connection, encrypted or not.
+pub(crate) async fn connection<S>(stream: S, router: Router, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let router = TowerToHyperService::new(router);
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let answer = router.call(request);

@@ -9,14 +9,17 @@ use jiff::tz::Offset;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::books::Traffic;
 use crate::fault_board::{FaultBoard, Subject};
 use crate::faults::{AccountState, Point, Rule};
+use crate::traffic::{Counted, UnderWay};
 
 /// Faults, counters and chance. Each has a lock of its own that is held for a few instructions.
 #[derive(Debug)]
 pub(crate) struct Shared {
     faults: Mutex<FaultBoard>,
     answers: Mutex<BTreeMap<String, u64>>,
+    traffic: Counted,
     random: Mutex<fastrand::Rng>,
     /// Wakes whoever waits for time to pass, because something that it depends on has changed.
     pub(crate) changed: Notify,
@@ -27,6 +30,7 @@ impl Shared {
         Shared {
             faults: Mutex::default(),
             answers: Mutex::default(),
+            traffic: Counted::default(),
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             changed: Notify::new(),
         }
@@ -62,6 +66,16 @@ impl Shared {
 
     pub(crate) fn forget_answers(&self) {
         lock(&self.answers).clear();
+        self.traffic.forget();
+    }
+
+    /// Counts a request that has just come, until the value is dropped.
+    pub(crate) fn traffic(&self, at: Point, group: &str) -> UnderWay {
+        self.traffic.began(format!("{} {group}", at.as_str()))
+    }
+
+    pub(crate) fn traffic_so_far(&self) -> BTreeMap<String, Traffic> {
+        self.traffic.so_far()
     }
 
     pub(crate) fn new_uuid(&self) -> Uuid {

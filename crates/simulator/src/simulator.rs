@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::atol::{self, Atol};
+use crate::checkonline::{self, Authority, CheckOnline, CheckOnlineFiles};
 use crate::control::{self, Control};
 use crate::server;
 use crate::shared::Shared;
@@ -79,6 +80,8 @@ pub struct Builder {
     listen: SocketAddr,
     accounts: Vec<Account>,
     settings: Settings,
+    checkonline: Option<CheckOnlineFiles>,
+    checkonline_settings: checkonline::Settings,
     seed: Option<u64>,
 }
 
@@ -88,6 +91,8 @@ impl Default for Builder {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             accounts: Vec::new(),
             settings: Settings::default(),
+            checkonline: None,
+            checkonline_settings: checkonline::Settings::default(),
             seed: None,
         }
     }
@@ -143,6 +148,21 @@ impl Builder {
         self
     }
 
+    /// Starts CheckOnline too, on a TLS port of its own. A new test authority is made, and its root and the certificates of
+    /// clients are written into this folder.
+    #[must_use]
+    pub fn checkonline(mut self, files: CheckOnlineFiles) -> Builder {
+        self.checkonline = Some(files);
+        self
+    }
+
+    /// How long a register of CheckOnline works on a receipt; 300 ms to 1.5 s unless told otherwise.
+    #[must_use]
+    pub fn checkonline_delay(mut self, least: Duration, most: Duration) -> Builder {
+        self.checkonline_settings.delay = (least, most);
+        self
+    }
+
     /// Makes every number drawn by chance repeat itself from run to run, as far as requests come in the same order.
     #[must_use]
     pub fn seed(self, seed: u64) -> Builder {
@@ -162,6 +182,8 @@ impl Builder {
             listen,
             mut accounts,
             settings,
+            checkonline: files,
+            mut checkonline_settings,
             seed,
         } = self;
         if accounts.is_empty() {
@@ -173,31 +195,48 @@ impl Builder {
             .user_agent("kassa-simulator")
             .build()
             .map_err(StartError::Client)?;
-        let listener = TcpListener::bind(listen).await.map_err(|source| StartError::Listen {
-            address: listen,
-            source,
-        })?;
-        let address = listener.local_addr().map_err(|source| StartError::Listen {
-            address: listen,
-            source,
-        })?;
+        let (listener, address) = bind(listen).await?;
+        let secure = match &files {
+            Some(files) => {
+                let authority = Authority::create(files).map_err(|error| StartError::Certificates(Box::new(error)))?;
+                let (listener, address) = bind(SocketAddr::new(listen.ip(), 0)).await?;
+                Some((listener, address, authority))
+            }
+            None => None,
+        };
 
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared::new(seed.unwrap_or_else(|| fastrand::u64(..))));
         let atol = Arc::new(Atol::new(Arc::clone(&shared), accounts, settings, client, stop.clone()));
-        let control = Control::new(shared, Arc::clone(&atol));
+        checkonline_settings.registers = atol.registers();
+        let checkonline = Arc::new(CheckOnline::new(Arc::clone(&shared), checkonline_settings));
+        let control = Control::new(shared, Arc::clone(&atol), Arc::clone(&checkonline));
         let router = atol::router(Arc::clone(&atol)).merge(control::router(control.clone()));
 
         let mut tasks = JoinSet::new();
         tasks.spawn(atol.run());
         tasks.spawn(server::serve(listener, router, stop.clone()));
+        let mut checkonline_address = None;
+        if let Some((listener, address, authority)) = secure {
+            checkonline_address = Some(address);
+            tasks.spawn(checkonline.run(listener, authority, stop.clone()));
+        }
         Ok(Simulator {
             address,
+            checkonline_address,
+            files,
             control,
             tasks,
             stop: stop.drop_guard(),
         })
     }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
 }
 
 /// Why a simulator did not start.
@@ -214,12 +253,17 @@ pub enum StartError {
     /// TLS could not be set up.
     #[error("cannot make an HTTP client for callbacks")]
     Client(#[source] reqwest::Error),
+    /// The test authority could not be written.
+    #[error("cannot make the certificates of the test authority")]
+    Certificates(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// A running simulator.
 #[derive(Debug)]
 pub struct Simulator {
     address: SocketAddr,
+    checkonline_address: Option<SocketAddr>,
+    files: Option<CheckOnlineFiles>,
     control: Control,
     tasks: JoinSet<()>,
     stop: DropGuard,
@@ -244,6 +288,21 @@ impl Simulator {
     /// The base that a client of ATOL Online v4 is to be configured with, without a final slash.
     pub fn atol_url(&self) -> String {
         format!("{}/possystem/v4", self.url())
+    }
+
+    /// Where CheckOnline listens, if it was started.
+    pub fn checkonline_address(&self) -> Option<SocketAddr> {
+        self.checkonline_address
+    }
+
+    /// The base that a client of CheckOnline is to be configured with.
+    pub fn checkonline_url(&self) -> Option<String> {
+        self.checkonline_address.map(|address| format!("https://{address}"))
+    }
+
+    /// The certificates for its clients.
+    pub fn checkonline_files(&self) -> Option<&CheckOnlineFiles> {
+        self.files.as_ref()
     }
 
     /// Books and faults.

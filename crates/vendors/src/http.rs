@@ -16,7 +16,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use receipt::policy::LONGEST_RETRY_AFTER;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Certificate, Method, RequestBuilder, redirect, retry};
+use reqwest::{Certificate, Identity, Method, RequestBuilder, redirect, retry};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -84,13 +84,32 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// `Retry-After`, at most as long as the retry policy honours.
     pub(crate) retry_after: Option<Duration>,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
+}
+
+/// What a client of one account's own has beyond the usual.
+pub(crate) struct Credentials {
+    /// Our certificate and its key.
+    pub(crate) identity: Identity,
+    /// Roots to check the service's certificate against, beside the usual ones.
+    pub(crate) roots: Vec<Certificate>,
 }
 
 impl Http {
     /// Builds the client. Certificates are checked against the system's roots, where an operator can add one of their
     /// own, and against Mozilla's, which are built in: a container image without certificates works as well.
     pub(crate) fn build(timeouts: &CallTimeouts) -> Result<Self, UnusableHttp> {
+        Self::finish(Self::builder(timeouts))
+    }
+
+    /// The same for a service that wants to see a certificate of ours.
+    pub(crate) fn build_with(timeouts: &CallTimeouts, credentials: Credentials) -> Result<Self, UnusableHttp> {
+        let Credentials { identity, roots } = credentials;
+        Self::finish(Self::builder(timeouts).identity(identity).tls_certs_merge(roots))
+    }
+
+    fn builder(timeouts: &CallTimeouts) -> reqwest::ClientBuilder {
         // Refused when the process installed a provider already, which is then the one to use.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
@@ -107,9 +126,10 @@ impl Http {
             .no_proxy()
             .http1_only()
             .pool_idle_timeout(LONGEST_IDLE)
-            .build()
-            .map(|client| Self { client })
-            .map_err(UnusableHttp)
+    }
+
+    fn finish(builder: reqwest::ClientBuilder) -> Result<Self, UnusableHttp> {
+        builder.build().map(|client| Self { client }).map_err(UnusableHttp)
     }
 
     /// Begins a request.
@@ -125,7 +145,8 @@ impl Http {
             .await
             .map_err(|error| Silence::before_the_answer(&error))?;
         let status = response.status().as_u16();
-        let retry_after = retry_after(response.headers(), Timestamp::now());
+        let headers = response.headers().clone();
+        let retry_after = retry_after(&headers, Timestamp::now());
         let mut body = Vec::new();
         loop {
             match response.chunk().await {
@@ -133,6 +154,7 @@ impl Http {
                     return Ok(Answer {
                         status,
                         retry_after,
+                        headers,
                         body,
                     });
                 }

@@ -165,6 +165,10 @@ mod tests {
                 "6a0d3f3c-91b5-4d6e-b0f8-0c8d2f7a4e15",
             ),
             ("2 + 2", "2 + 2"),
+            (
+                r#"{"callback_url":"https://r.example/callbacks/v/main/k7Rw-2mQx_9ZpL4tVb8NsD3yHc6"}"#,
+                r#"{"callback_url":"https://r.example/callbacks/v/main/***"}"#,
+            ),
         ] {
             assert_eq!(masked(text), expected);
         }

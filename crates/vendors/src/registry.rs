@@ -11,6 +11,7 @@ use receipt::{AccountName, Text, VendorName};
 use serde::{Deserialize, Serialize};
 
 use crate::atol::{self, Atol, AtolSettings};
+use crate::checkonline::{self, CheckOnline, CheckOnlineSettings};
 use crate::http::{CallTimeouts, Http, UnusableHttp};
 use crate::vendor::Vendor;
 
@@ -22,10 +23,12 @@ use crate::vendor::Vendor;
 pub enum AccountSettings {
     /// ATOL Online.
     Atol(AtolSettings),
+    /// `CheckOnline`.
+    CheckOnline(CheckOnlineSettings),
 }
 
 /// The names that `vendor = "…"` may have.
-pub const VENDORS: &[&str] = &[atol::NAME];
+pub const VENDORS: &[&str] = &[atol::NAME, checkonline::NAME];
 
 impl AccountSettings {
     /// Whose account it is.
@@ -33,6 +36,7 @@ impl AccountSettings {
     pub fn vendor(&self) -> VendorName {
         match self {
             Self::Atol(_) => atol::name(),
+            Self::CheckOnline(_) => checkonline::name(),
         }
     }
 
@@ -41,6 +45,7 @@ impl AccountSettings {
     pub fn identity(&self) -> AccountIdentity {
         match self {
             Self::Atol(settings) => settings.identity(),
+            Self::CheckOnline(settings) => settings.identity(),
         }
     }
 
@@ -49,6 +54,7 @@ impl AccountSettings {
     pub fn faults(&self) -> Vec<String> {
         match self {
             Self::Atol(settings) => settings.faults(),
+            Self::CheckOnline(settings) => settings.faults(),
         }
     }
 }
@@ -111,11 +117,14 @@ impl Registry {
         let http = Http::build(&timeouts)?;
         let mut atol_tokens = atol::Tokens::default();
         let build = |(name, settings): (&AccountName, &AccountSettings)| {
+            let fault = |fault: String| RegistryError::Faults(vec![format!("accounts.{name}.{fault}")]);
             let vendor: Arc<dyn Vendor> = match settings {
-                AccountSettings::Atol(settings) => Arc::new(
-                    Atol::new(settings, http.clone(), timeouts, &mut atol_tokens)
-                        .map_err(|fault| RegistryError::Faults(vec![format!("accounts.{name}.{fault}")]))?,
-                ),
+                AccountSettings::Atol(settings) => {
+                    Arc::new(Atol::new(settings, http.clone(), timeouts, &mut atol_tokens).map_err(fault)?)
+                }
+                AccountSettings::CheckOnline(settings) => {
+                    Arc::new(CheckOnline::new(settings, timeouts).map_err(fault)?)
+                }
             };
             Ok((name.clone(), vendor))
         };
@@ -213,6 +222,7 @@ pub struct KnownCode {
 pub fn known_codes(vendor: &VendorName) -> Vec<KnownCode> {
     match vendor.as_str() {
         atol::NAME => atol::known_codes(),
+        checkonline::NAME => checkonline::known_codes(),
         _ => Vec::new(),
     }
 }
@@ -241,14 +251,8 @@ mod tests {
             "atol at online.atol.ru, group lavka_4410, login lavka"
         );
         let registry = Registry::build(&named("main", settings), CallTimeouts::default()).expect("no faults");
-        assert_eq!(
-            registry
-                .vendor_names()
-                .iter()
-                .map(VendorName::as_str)
-                .collect::<Vec<_>>(),
-            VENDORS
-        );
+        let names = registry.vendor_names();
+        assert_eq!(names, [atol::name()]);
         assert_eq!(registry.longest_call(), Duration::from_secs(31));
         assert_eq!(
             registry
@@ -261,6 +265,81 @@ mod tests {
                 .get(&AccountName::parse("other").expect("an account name"))
                 .is_none()
         );
+    }
+
+    #[test]
+    fn an_account_whose_files_are_missing_keeps_nobody_from_starting() {
+        let second: AccountSettings = account(SECOND).expect("an account");
+        let accounts = BTreeMap::from([
+            (
+                AccountName::parse("main").expect("an account name"),
+                account(GOOD).expect("an account"),
+            ),
+            (AccountName::parse("second").expect("an account name"), second.clone()),
+        ]);
+        let registry = Registry::build(&accounts, CallTimeouts::default()).expect("no faults");
+        let names: Vec<_> = registry.vendor_names().iter().map(ToString::to_string).collect();
+        assert_eq!(names, VENDORS);
+        assert_eq!(
+            second.identity().to_string(),
+            "checkonline at kkt.chekonline.ru, group north, client shop-7, login shop-7"
+        );
+        let printed = serde_json::to_string(&second).expect("a document");
+        assert!(!format!("{printed} {second:?}").contains("k3y-pass"), "{printed}");
+        for name in VENDORS {
+            assert!(
+                known_codes(&VendorName::parse(name).expect("a name")).len() > 50,
+                "{name}"
+            );
+        }
+    }
+
+    const SECOND: &str = r#"{"vendor":"checkonline","url":"https://kkt.chekonline.ru","group":"north","client_id":"shop-7",
+        "cert_file":"/nowhere/client.pem","key_file":"/nowhere/client.key","key_passphrase":"k3y-pass",
+        "ofd_url":"https://receipt.taxcom.ru/v01/show?fp={{fiscalSign}}&s={{sum}}","tax_ids":{"vat22":11}}"#;
+
+    #[test]
+    fn another_point_of_sale_is_another_account_and_a_new_certificate_is_not() {
+        let identity = |text: &str| account(text).expect("an account").identity();
+        for (old, new) in [
+            ("north", "south"),
+            ("shop-7", "shop-8"),
+            ("kkt.", "kkt4."),
+            ("\"client_id\":\"shop-7\",", ""),
+        ] {
+            assert!(SECOND.contains(old));
+            assert_ne!(
+                identity(SECOND).group + &identity(SECOND).host,
+                identity(&SECOND.replace(old, new)).group + &identity(&SECOND.replace(old, new)).host,
+                "{new}"
+            );
+        }
+        assert_eq!(identity(SECOND), identity(&SECOND.replace("/nowhere/", "/elsewhere/")));
+    }
+
+    #[test]
+    fn faults_of_files_and_templates_name_key_and_cure() {
+        let broken = r#"{"vendor":"checkonline","url":"http://127.0.0.1:4444","group":"","client_id":"a b","cert_file":"",
+            "key_file":"","ca_file":"","key_passphrase":"","ofd_url":"https://ofd.example/{{fn}}","cashier_number":99,
+            "timezone":12,"tax_ids":{"vat22":0}}"#;
+        let faults = account(broken).expect("an account").faults();
+        let keys = [
+            "url",
+            "group",
+            "client_id",
+            "cert_file",
+            "key_file",
+            "ca_file",
+            "key_passphrase",
+            "ofd_url",
+            "cashier_number",
+            "timezone",
+            "tax_ids.vat22",
+        ];
+        assert_eq!(faults.len(), keys.len(), "{faults:?}");
+        for (fault, key) in faults.iter().zip(keys) {
+            assert!(fault.starts_with(&format!("{key}: ")), "{fault}");
+        }
     }
 
     #[test]

@@ -27,6 +27,13 @@ use crate::vendor::Vendor;
 
 /// Short waits, so that a receipt can go through many of them within the run.
 const PACE: Pace = Pace {
+    gates: r#"
+probe_interval = "500ms"
+longest_probe_interval = "2s"
+ramp_step = "200ms"
+interval = "500ms"
+"#,
+    more: "",
     retry_intervals: r#"["1s", "2s", "5s"]"#,
     call: "2s",
     lease: "5s",

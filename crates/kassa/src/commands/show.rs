@@ -127,7 +127,7 @@ fn print_head(details: &TransactionDetails) -> anyhow::Result<()> {
     }
     let mut stdout = std::io::stdout().lock();
     for (name, fact) in facts.iter().filter(|(_, fact)| !fact.is_empty()) {
-        writeln!(stdout, "{name:<12} {fact}")?;
+        writeln!(stdout, "{name:<12} {}", output::safe(fact))?;
     }
     writeln!(stdout)?;
     Ok(())

@@ -175,6 +175,17 @@ async fn reads_of_each(scratch: &Scratch) -> BTreeMap<&'static str, Reads> {
     .await;
     each.insert("store_wire_body", rendering);
 
+    let (looking, claims) = reads(scratch, |ledger| async move {
+        for claimed in &claims {
+            let mut doubtful = claimed.clone();
+            doubtful.doubt = receipt::Doubt::Stands;
+            ledger.past(&doubtful).await.expect("no outage");
+        }
+        claims
+    })
+    .await;
+    each.insert("past", looking);
+
     let (recording, ()) = reads(scratch, |ledger| async move {
         for (number, claimed) in claims.iter().enumerate() {
             let taken = accepted(&format!("uuid-new-{number}"));
@@ -217,6 +228,15 @@ async fn reads_of_each(scratch: &Scratch) -> BTreeMap<&'static str, Reads> {
     })
     .await;
     each.insert("hint", hinting);
+    let (looking, ()) = reads(scratch, |ledger| async move {
+        let accounts = [crate::sample::account("main")];
+        for _ in 0..CALLS {
+            let found = ledger.tell_overdue(&accounts, &[], crate::sample::DAY, 10).await;
+            assert_eq!(found.expect("no outage"), 0);
+        }
+    })
+    .await;
+    each.insert("tell_overdue", looking);
 
     let (polling, polls) = reads(scratch, |ledger| async move {
         let mut polls = Vec::new();

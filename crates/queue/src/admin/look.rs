@@ -1,19 +1,18 @@
 //! Looking without touching.
 
-use std::collections::BTreeSet;
+use std::time::Duration;
 
-use lapin::options::{ConfirmSelectOptions, ExchangeDeclareOptions};
+use futures_util::future::join_all;
+use lapin::options::ExchangeDeclareOptions;
 use lapin::types::FieldTable;
-use tokio::time::timeout;
 
 use super::{Admin, Condition, Finding, Part};
 use crate::asking::{Asking, Depth, Refusal};
-use crate::canary::canary;
-use crate::error::{ConnectError, PublishError};
+use crate::canary::{Verdict, probe};
+use crate::error::ConnectError;
 use crate::link::Live;
 use crate::topology::names::{Notes, Removable};
 use crate::topology::{ExchangePlan, Holds, QueuePlan};
-use crate::window::{self, Closed};
 
 /// A finding, and the plan of what it is about.
 pub(super) struct Seen {
@@ -64,55 +63,45 @@ impl Admin {
 
     /// A canary through each queue that is there. What does not answer is sick.
     pub(super) async fn send_canaries(&self, live: &Live, seen: &mut [Seen]) -> Result<(), ConnectError> {
-        // Publishing to an exchange that is not there would cost the channel, and the others their answers.
-        let missing: BTreeSet<String> = seen
-            .iter()
-            .filter(|seen| seen.finding.condition == Condition::Missing)
-            .map(|seen| seen.finding.name.clone())
-            .collect();
-        let (mut wires, mut places) = (Vec::new(), Vec::new());
-        for (place, seen) in seen.iter().enumerate() {
-            let Thing::Queue(plan) = &seen.thing else { continue };
-            if missing.contains(&plan.name) || self.exchange_of(&plan.name).is_some_and(|name| missing.contains(name)) {
-                continue;
-            }
-            let wire = canary(&self.topology, &plan.name).and_then(|canary| canary.into_wire(&self.topology).ok());
-            if let Some(wire) = wire {
-                wires.push(wire);
-                places.push(place);
-            }
-        }
         let limit = self.config.confirm_timeout;
-        let channel = live.channel().await?;
-        timeout(live.limit(), channel.confirm_select(ConfirmSelectOptions::default()))
-            .await
-            .map_err(|_| ConnectError::Timeout(live.limit()))?
-            .map_err(|error| ConnectError::Asked(Box::new(error)))?;
-        let Closed { outcomes, .. } = window::publish(&channel, &wires, limit).await;
-        for (place, outcome) in places.into_iter().zip(outcomes) {
-            let Some(seen) = seen.get_mut(place) else { continue };
-            let (condition, words) = match outcome {
-                Ok(()) => continue,
-                Err(PublishError::Rejected) => (Condition::Full, "it refuses messages".to_owned()),
-                Err(PublishError::Returned { .. }) => (Condition::Unbound, "a message does not reach it".to_owned()),
-                Err(_) => (
-                    Condition::Sick,
-                    format!("it has not confirmed a message within {limit:?}"),
-                ),
-            };
-            seen.finding.condition = condition;
-            if !seen.finding.detail.is_empty() {
-                seen.finding.detail.push_str("; ");
+        let probes = seen.iter_mut().map(|seen| async move {
+            let is_there = seen.finding.condition != Condition::Missing;
+            if let Thing::Queue(plan) = &seen.thing
+                && is_there
+            {
+                let verdict = probe(live, &self.topology, &plan.name, limit).await;
+                seen.judge(verdict, limit);
+                return verdict;
             }
-            seen.finding.detail.push_str(&words);
+            None
+        });
+        // A connection that was lost on the way says nothing about the queues.
+        if join_all(probes).await.contains(&Some(Verdict::Unknown)) {
+            return Err(ConnectError::Lost);
         }
         Ok(())
     }
+}
 
-    fn exchange_of(&self, queue: &str) -> Option<&str> {
-        let mut bindings = self.topology.bindings().iter();
-        let binding = bindings.find(|binding| binding.queue == queue)?;
-        Some(&binding.exchange)
+impl Seen {
+    fn judge(&mut self, verdict: Option<Verdict>, limit: Duration) {
+        let (condition, words) = match verdict {
+            Some(Verdict::Well | Verdict::Unknown) | None => return,
+            Some(Verdict::Refuses) => (Condition::Full, "it refuses messages".to_owned()),
+            Some(Verdict::Unreached) => (Condition::Unbound, "a message does not reach it".to_owned()),
+            Some(Verdict::Silent) => (
+                Condition::Sick,
+                format!("it has not confirmed a message within {limit:?}"),
+            ),
+        };
+        // What it differs in stands before that it also can't be reached.
+        if self.finding.condition == Condition::Good || condition == Condition::Sick {
+            self.finding.condition = condition;
+        }
+        if !self.finding.detail.is_empty() {
+            self.finding.detail.push_str("; ");
+        }
+        self.finding.detail.push_str(&words);
     }
 }
 

@@ -207,6 +207,7 @@ fn answer(status: StatusCode, body: &impl Serialize, label: String) -> Answer {
         status,
         body: body.into(),
         label,
+        headers: Vec::new(),
     }
 }
 

@@ -18,7 +18,7 @@ use super::callback::Callback;
 use super::office::{Acceptance, Schedule};
 use super::operation::Operation;
 use super::order::{Order, subject_of};
-use super::{Atol, answers, codes, rules, schema};
+use super::{Atol, NAME, answers, codes, rules, schema};
 use crate::books::Status;
 use crate::fault_board::Subject;
 use crate::faults::{AccountState, Action, Callbacks, Point};
@@ -50,7 +50,7 @@ pub(crate) fn router(atol: Arc<Atol>) -> Router {
 }
 
 async fn get_token(State(atol): State<Arc<Atol>>, Path(version): Path<Version>, request: Request) -> Response {
-    let rule = atol.shared.take_rule(Point::GetToken, Subject::default());
+    let rule = atol.shared.take_rule(Point::GetToken, Subject::of(NAME));
     let interference = Interference::new(&atol.shared, Point::GetToken, rule, answers::on_purpose);
     if let Some(response) = interference.before().await {
         return response;
@@ -73,6 +73,7 @@ async fn register(
     Path((version, group, operation)): Path<(Version, String, String)>,
     request: Request,
 ) -> Response {
+    let _under_way = atol.shared.traffic(Point::Register, &group);
     let (parts, body) = request.into_parts();
     // A fault without a matcher acts before a byte of the body is read.
     let mut unread = Some(body);
@@ -87,7 +88,13 @@ async fn register(
         .and_then(|bytes| serde_json::from_slice(bytes.as_ref()?).ok())
         .unwrap_or(Value::Null);
     let (external_id, marker) = subject_of(&known);
-    let rule = atol.shared.take_rule(Point::Register, Subject { marker, external_id });
+    let subject = Subject {
+        vendor: NAME,
+        marker,
+        external_id,
+        group: Some(&group),
+    };
+    let rule = atol.shared.take_rule(Point::Register, subject);
     let interference = Interference::new(&atol.shared, Point::Register, rule, answers::on_purpose);
     if let Some(response) = interference.before().await {
         return response;
@@ -110,7 +117,8 @@ async fn report(
     Path((version, group, uuid)): Path<(Version, String, String)>,
     request: Request,
 ) -> Response {
-    let rule = atol.take_rule_for_report(&uuid);
+    let _under_way = atol.shared.traffic(Point::Report, &group);
+    let rule = atol.take_rule_for_report(&group, &uuid);
     let interference = Interference::new(&atol.shared, Point::Report, rule, answers::on_purpose);
     if let Some(response) = interference.before().await {
         return response;
@@ -202,8 +210,10 @@ impl Atol {
         let external_id = order.external_id.clone();
         let marker = order.marker().map(str::to_owned);
         let subject = Subject {
+            vendor: NAME,
             marker: marker.as_deref(),
             external_id: Some(&external_id),
+            group: Some(group),
         };
 
         let callbacks = self.shared.faults().faults().callbacks;
@@ -259,15 +269,20 @@ impl Atol {
         }
     }
 
-    fn take_rule_for_report(&self, uuid: &str) -> Option<crate::faults::Rule> {
+    fn take_rule_for_report(&self, group: &str, uuid: &str) -> Option<crate::faults::Rule> {
+        let of_the_group = Subject {
+            group: Some(group),
+            ..Subject::of(NAME)
+        };
         if !self.shared.asks_for_subject(Point::Report) {
-            return self.shared.take_rule(Point::Report, Subject::default());
+            return self.shared.take_rule(Point::Report, of_the_group);
         }
         let office = lock(&self.office);
         let record = uuid.parse().ok().and_then(|uuid| office.by_uuid(uuid));
-        let subject = record.map_or_else(Subject::default, |record| Subject {
+        let subject = record.map_or(of_the_group, |record| Subject {
             marker: record.order.marker(),
             external_id: Some(&record.order.external_id),
+            ..of_the_group
         });
         self.shared.take_rule(Point::Report, subject)
     }

@@ -30,6 +30,9 @@ use office::Office;
 
 pub(crate) use endpoints::router;
 
+/// The name in books and rules.
+pub(crate) const NAME: &str = "atol";
+
 /// The simulated service.
 #[derive(Debug)]
 pub(crate) struct Atol {
@@ -111,8 +114,17 @@ impl Atol {
         lock(&self.office).forget_documents();
     }
 
+    /// How many registers each group has.
+    pub(crate) fn registers(&self) -> usize {
+        self.settings.registers
+    }
+
     pub(crate) fn expire_tokens(&self) {
         lock(&self.office).tokens.expire();
+    }
+
+    pub(crate) fn register_after_all(&self, external_id: &str) -> bool {
+        lock(&self.office).register_after_all(external_id, &mut self.shared.random())
     }
 
     pub(crate) fn close_shifts(&self) {

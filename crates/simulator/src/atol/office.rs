@@ -223,6 +223,17 @@ impl Office {
         self.end(index, outcome);
     }
 
+    /// Gives a document that ended in `fail` to a register after all. Whether it is registered now.
+    pub(super) fn register_after_all(&mut self, external_id: &str, random: &mut fastrand::Rng) -> bool {
+        let is_it = |record: &Record| record.order.external_id == external_id && record.status() == Status::Fail;
+        let Some(index) = self.records.iter().position(is_it) else {
+            return false;
+        };
+        self.records[index].failure = None;
+        self.process(index, random);
+        self.records[index].fiscal.is_some()
+    }
+
     fn end(&mut self, index: usize, outcome: Result<FiscalDocument, Failure>) {
         let record = &mut self.records[index];
         self.turns.remove(&(record.turn, index));
@@ -270,7 +281,7 @@ impl Office {
 
 fn document(record: &Record) -> Document {
     Document {
-        vendor: "atol".to_owned(),
+        vendor: super::NAME.to_owned(),
         uuid: record.uuid,
         external_id: record.order.external_id.clone(),
         group: record.group.clone(),

@@ -356,3 +356,25 @@ async fn the_books_can_be_read_filtered_and_reset_over_http() {
         (401, 11)
     );
 }
+
+#[tokio::test]
+async fn a_failed_document_is_registered_after_all_when_it_is_told_to() {
+    let shop = Shop::open().await;
+    let dies = Rule::new(Point::Processing, Action::Error(ErrorAnswer::new("timeout", 1)));
+    shop.control().set_faults(one(dies.times(1))).expect("valid");
+    assert_eq!(shop.sell("order-1").await.status, 200);
+    let control = shop.control();
+    let document = |external_id: &str| control.books().by_external_id(external_id).cloned();
+    while document("order-1").expect("accepted").status == Status::Wait {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(document("order-1").expect("accepted").status, Status::Fail);
+    let url = format!("{}/control/documents/register", shop.simulator.url());
+    for (external_id, status) in [("order-2", 404), ("order-1", 204), ("order-1", 404)] {
+        let request = shop.http.post(format!("{url}?external_id={external_id}"));
+        assert_eq!(request.send().await.expect("an answer").status().as_u16(), status);
+    }
+    let registered = document("order-1").expect("accepted");
+    assert_eq!((registered.status, registered.registered), (Status::Done, 1));
+    assert!(registered.failure.is_none() && registered.fiscal.is_some());
+}

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use receipt::{Refusal, RetryClass, Seen, Text};
+use rustls::AlertDescription;
 
 /// A call without a whole answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub(crate) enum How {
     Tls,
     /// The server's certificate was not accepted.
     Certificate,
+    /// The server ended the handshake because of our certificate, or because we have none.
+    Identity,
     /// Written, and no whole answer in time.
     Timeout,
     /// The connection broke after writing began.
@@ -51,6 +54,9 @@ impl Silence {
     pub(super) fn before_the_answer(error: &reqwest::Error) -> Self {
         let how = if error.is_builder() {
             How::Impossible
+        } else if tls_error(error).is_some_and(refuses_us) {
+            // In TLS 1.3 this comes after the request was written; a server reads none before it knows the client.
+            How::Identity
         } else if error.is_connect() {
             while_connecting(error)
         } else if error.is_timeout() {
@@ -90,13 +96,14 @@ pub(crate) const TRANSPORT: &str = "transport";
 impl How {
     /// Every way, for tables.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Impossible,
         Self::Dns,
         Self::Connect,
         Self::ConnectTimeout,
         Self::Tls,
         Self::Certificate,
+        Self::Identity,
         Self::Timeout,
         Self::Cut,
         Self::TooLong,
@@ -105,9 +112,13 @@ impl How {
     /// Whether the vendor may have seen the request.
     pub(crate) const fn seen(self) -> Seen {
         match self {
-            Self::Impossible | Self::Dns | Self::Connect | Self::ConnectTimeout | Self::Tls | Self::Certificate => {
-                Seen::No
-            }
+            Self::Impossible
+            | Self::Dns
+            | Self::Connect
+            | Self::ConnectTimeout
+            | Self::Tls
+            | Self::Certificate
+            | Self::Identity => Seen::No,
             Self::Timeout | Self::Cut | Self::TooLong => Seen::Maybe,
         }
     }
@@ -115,7 +126,7 @@ impl How {
     /// A certificate that is not accepted stays so until a person acts, here or at the vendor; all else may pass.
     const fn class(self, effect: Effect) -> RetryClass {
         match (self, self.seen(), effect) {
-            (Self::Certificate, _, _) => RetryClass::Halt { certain: true },
+            (Self::Certificate | Self::Identity, _, _) => RetryClass::Halt { certain: true },
             (_, Seen::Maybe | Seen::Running, Effect::Registers) => RetryClass::MAYBE_SEEN,
             (_, Seen::Maybe | Seen::Running, Effect::Asks) | (_, Seen::No, Effect::Registers | Effect::Asks) => {
                 RetryClass::NOT_SEEN
@@ -132,6 +143,7 @@ impl How {
             Self::ConnectTimeout => "connect_timeout",
             Self::Tls => "tls",
             Self::Certificate => "certificate",
+            Self::Identity => "identity",
             Self::Timeout => "timeout",
             Self::Cut => "cut",
             Self::TooLong => "too_long",
@@ -185,6 +197,12 @@ impl How {
                 "Проверьте адрес сервиса, часы и корневые сертификаты машины; чеки ждут и уйдут сами.",
                 "Check the service's address and this machine's clock and root certificates; the receipts wait and go out by themselves.",
             ],
+            Self::Identity => [
+                "Сервис не принял наш сертификат.",
+                "The service did not accept our certificate.",
+                "Проверьте сертификат в настройках счёта; чеки ждут и уйдут сами.",
+                "Check the certificate in the account's settings; the receipts wait and go out by themselves.",
+            ],
             Self::Timeout => [
                 "Запрос отправлен, ответа вовремя нет.",
                 "The request was sent and no answer came in time.",
@@ -218,6 +236,25 @@ fn while_connecting(error: &reqwest::Error) -> How {
         None if error.is_timeout() => How::ConnectTimeout,
         None => How::Connect,
     }
+}
+
+/// Whether the server says that it does not talk to us.
+fn refuses_us(error: &rustls::Error) -> bool {
+    let rustls::Error::AlertReceived(alert) = error else {
+        return false;
+    };
+    matches!(
+        alert,
+        AlertDescription::AccessDenied
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRequired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::HandshakeFailure
+            | AlertDescription::UnknownCA
+            | AlertDescription::UnsupportedCertificate
+    )
 }
 
 /// The TLS error inside, if there is one. rustls travels inside `io::Error`, whose `source` skips what it wraps.
@@ -254,6 +291,7 @@ mod tests {
                 ("connect_timeout", Seen::No, "retry"),
                 ("tls", Seen::No, "retry"),
                 ("certificate", Seen::No, "halt"),
+                ("identity", Seen::No, "halt"),
                 ("timeout", Seen::Maybe, "in_doubt"),
                 ("cut", Seen::Maybe, "in_doubt"),
                 ("too_long", Seen::Maybe, "in_doubt"),

@@ -1,7 +1,7 @@
 //! `kassa dead show`.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -44,21 +44,19 @@ pub(super) async fn run(file: Option<PathBuf>, args: &ShowArgs) -> anyhow::Resul
     };
     let letter = ledger.letter(*id).await.map_err(|error| exit::ledger(&error))?;
     let letter = letter.ok_or_else(|| Failure::NotFound(format!("the dead letter {id} was dropped meanwhile")))?;
-    let mut stdout = std::io::stdout().lock();
     if args.body {
-        if stdout.is_terminal() {
+        if std::io::stdout().is_terminal() {
             return Err(Failure::Usage(
                 "the bytes of a stranger do not go to a terminal; send them into a file".to_owned(),
             )
             .into());
         }
-        stdout.write_all(&letter.body)?;
+        output::print_bytes(&letter.body)?;
         return Ok(ExitCode::SUCCESS);
     }
-    drop(stdout);
     match args.output {
         Output::Json => output::print(args.output, &[], Vec::new(), &document(&letter))?,
-        Output::Auto | Output::Table | Output::Plain => write!(std::io::stdout().lock(), "{}", text(&letter)?)?,
+        Output::Auto | Output::Table | Output::Plain => output::print_bytes(text(&letter)?.as_bytes())?,
     }
     Ok(ExitCode::SUCCESS)
 }

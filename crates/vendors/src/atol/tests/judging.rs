@@ -14,6 +14,7 @@ fn answered<T: serde::de::DeserializeOwned>(status: u16, body: &str) -> Answered
     Answered::from(Answer {
         status,
         retry_after: None,
+        headers: reqwest::header::HeaderMap::new(),
         body: body.as_bytes().to_vec(),
     })
 }
@@ -216,6 +217,7 @@ fn the_wish_to_be_left_alone_is_passed_on() {
     ] {
         let http = Answer {
             status,
+            headers: reqwest::header::HeaderMap::new(),
             retry_after: wish,
             body: body.into_bytes(),
         };

@@ -5,11 +5,12 @@
 
 use jiff::civil::DateTime;
 use receipt::{FiscalDocument, Money, VendorUuid};
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::TIMESTAMP;
+use crate::lenient::{is_digits, is_link, lenient};
 
 /// The answer of `getToken`.
 #[derive(Deserialize)]
@@ -122,26 +123,10 @@ impl Payload {
     }
 }
 
-fn is_digits(text: &str) -> bool {
-    (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// A link that may be shown to people as one.
-fn is_link(url: &str) -> bool {
-    url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
-        && !url.contains(|c: char| c.is_control() || c.is_whitespace())
-}
-
 /// A time exactly as documented, two digits each.
 fn timestamp(text: &str) -> Option<DateTime> {
     let time = DateTime::strptime(TIMESTAMP, text).ok()?;
     (time.strftime(TIMESTAMP).to_string() == text).then_some(time)
-}
-
-/// A field that may be absent, null or of an unexpected type, all of which are `None`.
-fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
-    let raw = Option::<Box<RawValue>>::deserialize(from)?;
-    Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))
 }
 
 /// Codes are documented as integers and printed with leading zeros in the documents.
@@ -171,20 +156,6 @@ mod tests {
             "",
         ] {
             assert_eq!(timestamp(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn a_link_that_is_no_web_page_is_not_kept() {
-        assert!(is_link("https://consumer.1-ofd.ru/v1?fn=1&n=1"));
-        for other in [
-            "javascript:alert(1)",
-            "https://a b",
-            "",
-            "/v1",
-            "https://ofd.example/\u{0}",
-        ] {
-            assert!(!is_link(other), "{other}");
         }
     }
 }

@@ -1,0 +1,162 @@
+//! Limits across processes: no account takes another's place, all workers together keep an account's limits, and its
+//! stores share them.
+
+use std::time::Duration;
+
+use futures_util::future::try_join;
+use kassa_tests::fleet::Pace;
+use kassa_tests::wait;
+use simulator::{Account, Action, Point, Rule, Traffic};
+
+use crate::gates::{OTHER, assert_each_once, count, publish, until_count};
+use crate::world::{World, pace, within};
+
+fn traffic(world: &World, call: &str) -> Traffic {
+    let kind = format!("{call} {}", Account::default().group);
+    world.books().traffic.get(&kind).copied().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn an_account_that_hangs_for_thirty_seconds_a_call_leaves_acceptance_and_the_other_account_untouched()
+-> anyhow::Result<()> {
+    let pace = Pace {
+        call: "40s",
+        lease: "60s",
+        sender: "slots = 8",
+        more: OTHER,
+        ..pace()
+    };
+    within("hanging", &pace, async |world| {
+        let _sender = world.sender("sender").await?;
+        let _poller = world.poller("poller").await?;
+        let hangs = Rule::new(Point::Register, Action::Nothing).delayed(Duration::from_secs(30));
+        world.fault(hangs.for_group(Account::default().group))?;
+        let began = tokio::time::Instant::now();
+        // Many times the slots and the prefetch of pointers, which both accounts share.
+        publish(world, "main", "hangs", 100).await?;
+        publish(world, "third", "well", 100).await?;
+        wait::until(
+            "all are accepted and the other account's are done",
+            Duration::from_secs(25),
+            async || {
+                let accepted = count(world, "hangs", "true").await?;
+                let done = count(world, "well", "state = 'done'").await?;
+                Ok((accepted == 100 && done == 100).then_some(()))
+            },
+        )
+        .await?;
+        assert!(
+            began.elapsed() < Duration::from_secs(29),
+            "not one call of the first account has ended"
+        );
+        assert_eq!(traffic(world, "register").most_at_once, 8);
+        assert_each_once(world, "well", 100);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn two_senders_together_keep_the_limits_of_an_account() -> anyhow::Result<()> {
+    let pace = Pace {
+        more: "[limits.main]\nsends_at_once = 3\nsends_per_second = 8\n",
+        ..pace()
+    };
+    within("limited", &pace, async |world| {
+        let _senders = try_join(world.sender("sender-1"), world.sender("sender-2")).await?;
+        let slow = Rule::new(Point::Register, Action::Nothing).delayed(Duration::from_millis(300));
+        world.fault(slow)?;
+        publish(world, "main", "p", 60).await?;
+        until_count(world, "p", "state = 'waiting'", 60).await?;
+        let sent = traffic(world, "register");
+        assert_eq!(sent.requests, 60);
+        assert!(sent.most_at_once <= 3, "{sent:?}");
+        // Each process spaces its calls evenly: a second may begin and end with one.
+        assert!(sent.most_in_a_second <= 8 + 2, "{sent:?}");
+        let workers: i64 = sqlx::query_scalar("SELECT count(DISTINCT worker) FROM attempts WHERE kind = 'send'")
+            .fetch_one(&world.pool)
+            .await?;
+        assert_eq!(workers, 2, "both have sent");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_share_of_a_sender_that_was_killed_is_used_by_the_other() -> anyhow::Result<()> {
+    let pace = Pace {
+        more: "[limits.main]\nsends_at_once = 4\n",
+        ..pace()
+    };
+    within("share", &pace, async |world| {
+        let (_stays, mut dies) = try_join(world.sender("stays"), world.sender("dies")).await?;
+        let slow = Rule::new(Point::Register, Action::Nothing).delayed(Duration::from_millis(300));
+        world.fault(slow)?;
+        publish(world, "main", "p", 8).await?;
+        until_count(world, "p", "state = 'waiting'", 8).await?;
+        dies.kill().await?;
+        wait::until("the dead one is forgotten", crate::world::LIMIT, async || {
+            let there: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM workers WHERE role = 'sender' AND seen_at > now() - interval '4 seconds'",
+            )
+            .fetch_one(&world.pool)
+            .await?;
+            Ok((there == 1).then_some(()))
+        })
+        .await?;
+        world.simulator.control().reset_books();
+        publish(world, "main", "q", 30).await?;
+        until_count(world, "q", "state = 'waiting'", 30).await?;
+        assert_eq!(traffic(world, "register").most_at_once, 4, "all of it, and no more");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_store_with_a_backlog_does_not_starve_another_store_of_its_account() -> anyhow::Result<()> {
+    let pace = Pace {
+        more: "[limits.main]\nsends_at_once = 1\n",
+        ..pace()
+    };
+    within("fair", &pace, async |world| {
+        let slow = Rule::new(Point::Register, Action::Nothing).delayed(Duration::from_millis(100));
+        world.fault(slow)?;
+        let _all = world.all().await?;
+        publish(world, "main", "big", 150).await?;
+        until_count(world, "big", "true", 150).await?;
+        let before = 150 - count(world, "big", "state IN ('waiting', 'done')").await?;
+        publish(world, "second", "small", 5).await?;
+        until_count(world, "small", "state IN ('waiting', 'done')", 5).await?;
+        let after = 150 - count(world, "big", "state IN ('waiting', 'done')").await?;
+        assert!(
+            after > 0 && before - after < 60,
+            "five turns of the small store took {} of the big one's {before}",
+            before - after
+        );
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn polls_keep_their_limits_too() -> anyhow::Result<()> {
+    let pace = Pace {
+        more: "[limits.main]\npolls_at_once = 2\npolls_per_second = 5\n",
+        ..pace()
+    };
+    within("polls", &pace, async |world| {
+        let slow = Rule::new(Point::Report, Action::Nothing).delayed(Duration::from_millis(100));
+        world.fault(slow)?;
+        let _sender = world.sender("sender").await?;
+        let _pollers = try_join(world.poller("poller-1"), world.poller("poller-2")).await?;
+        publish(world, "main", "p", 40).await?;
+        until_count(world, "p", "state = 'done'", 40).await?;
+        let asked = traffic(world, "report");
+        assert!(asked.most_at_once <= 2 && asked.most_in_a_second <= 5 + 2, "{asked:?}");
+        assert!(asked.requests >= 40);
+        assert_each_once(world, "p", 40);
+        Ok(())
+    })
+    .await
+}
