@@ -2,6 +2,9 @@
 
 use serde_json::{Value, json};
 
+/// Whose receipts these are. Nobody may read it in a log, an event or an error.
+pub const BUYER: &str = "buyer@example.org";
+
 /// A valid request with good defaults. `marker` stands in the first line's name: the books are compared by it.
 #[must_use]
 pub fn request(store: &str, operation: &str, number: &str, marker: &str) -> Value {
@@ -9,7 +12,7 @@ pub fn request(store: &str, operation: &str, number: &str, marker: &str) -> Valu
         "store": store,
         "operation": operation,
         "document": { "number": number, "order": format!("order {number}") },
-        "customer": { "email": "buyer@example.org" },
+        "customer": { "email": BUYER },
         "lines": [
             { "name": marker, "price": "450.00", "quantity": "2", "sum": "900.00", "vat": "vat22" },
             { "name": "Courier", "price": "300.00", "quantity": "1", "sum": "300.00", "vat": "none",

@@ -137,14 +137,14 @@ impl Kind {
             Self::Sigstop(_) => [300, 3_000],
             Self::Cut(_) | Self::Vendor(VendorFault::ExpiredTokens) => [0, 3_000],
             Self::Slow(_) => [2_000, 6_000],
-            Self::Vendor(VendorFault::DuplicateCallbacks) => [5_000, 8_000],
+            // Long enough that receipts are taken meanwhile, whatever else is broken.
+            Self::Vendor(VendorFault::DuplicateCallbacks | VendorFault::DeviceErrors) => [5_000, 8_000],
             Self::Vendor(
                 VendorFault::Status500
                 | VendorFault::Status502
                 | VendorFault::Timeout
                 | VendorFault::Garbage
-                | VendorFault::CutAfterRegistration
-                | VendorFault::DeviceErrors,
+                | VendorFault::CutAfterRegistration,
             ) => [2_000, 5_000],
             Self::DeletedQueues => [0, 0],
         }

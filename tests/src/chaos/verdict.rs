@@ -13,6 +13,7 @@ use super::table::{self, Attempt, Row};
 use super::vendor::{Verdict, verdict_on};
 use super::world::World;
 use super::{Played, Settings};
+use crate::request::BUYER;
 
 /// Starts without a word after which a receipt is a person's (design, section 6).
 const UNFINISHED_STARTS: usize = 3;
@@ -282,9 +283,15 @@ impl Court<'_> {
             let path = entry?.path();
             if path.extension().is_some_and(|end| end == "log") {
                 let log = std::fs::read_to_string(&path)?;
-                for line in log.lines().filter(|line| line.contains("panicked")) {
-                    self.results.panics += 1;
-                    self.problems.add("panic", &format!("{}: {line}", path.display()));
+                for line in log.lines() {
+                    if line.contains("panicked") {
+                        self.results.panics += 1;
+                        self.problems.add("panic", &format!("{}: {line}", path.display()));
+                    }
+                    if line.contains(BUYER) {
+                        self.problems
+                            .add("buyer in the log", &format!("{}: {line}", path.display()));
+                    }
                 }
             }
         }

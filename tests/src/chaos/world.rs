@@ -111,7 +111,7 @@ impl World {
         };
         let folder = std::env::temp_dir().join(format!("kassa-chaos-{}-{}", settings.seed, std::process::id()));
         std::fs::create_dir_all(&folder)?;
-        let vendor = Vendor::start(&folder, "500ms..3s", &["--seed", &settings.seed.to_string()]).await?;
+        let vendor = Vendor::start(&folder, "1s..8s", &["--seed", &settings.seed.to_string()]).await?;
         let links = Links {
             fleet_postgres: Link::to(postgres.address()).await?,
             fleet_broker: Link::to(broker.address()).await?,
