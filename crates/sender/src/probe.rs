@@ -87,7 +87,10 @@ async fn run(context: Arc<Context>, probing: Probing) {
     let end = match real_send(&context, &probing).await {
         Sent::Decided => return,
         Sent::NothingDue if answers => ProbeEnd::Works,
-        Sent::NothingDue => probing.learnt_nothing(settings),
+        // The next receipt that is accepted should not wait for what earlier ones have come to.
+        Sent::NothingDue => ProbeEnd::Nothing {
+            wait: settings.probe_wait(0),
+        },
         // Nothing was tried: somebody may try at once.
         Sent::Unsent => ProbeEnd::Nothing { wait: Duration::ZERO },
     };
