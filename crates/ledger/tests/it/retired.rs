@@ -708,3 +708,78 @@ async fn a_poll_that_is_recorded_again_leaves_one_attempt() {
     );
     assert_eq!(scratch.attempts(id).await.len(), 2);
 }
+
+// Somebody else changes the successor at the very moment, and the statement has waited for it.
+
+/// Finds the old id registered while another transaction of Postgres, which ran `statements` before, still holds the row.
+async fn found_behind(world: &Retired, statements: &[&'static str]) -> Recorded {
+    let mut other = world.scratch.pool.begin().await.expect("a transaction");
+    for statement in statements {
+        sqlx::query(*statement).execute(&mut *other).await.expect("changed");
+    }
+    let record = answer(&world.old, done());
+    let (recorded, ()) = tokio::join!(world.ledger.record_poll(record), async {
+        crate::scratch::until("the statement waits for the row", || async {
+            let waiting: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            )
+            .fetch_one(&world.scratch.pool)
+            .await
+            .expect("a count");
+            waiting > 0
+        })
+        .await;
+        other.commit().await.expect("committed");
+    });
+    recorded.expect("recorded")
+}
+
+#[tokio::test]
+async fn a_successor_that_is_opened_at_this_moment_is_withdrawn_too() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger();
+    let id = waiting(&ledger, "417", "uuid-1").await.subject.transaction_id;
+    let old = polled(&ledger).await;
+    let world = Retired {
+        scratch,
+        ledger,
+        id,
+        old,
+    };
+    let rekeyed = [
+        "UPDATE transactions SET generation = 1, external_id = 'invoice_main_417__1', vendor_uuid = NULL, \
+         state = 'retrying', due_at = now(), fence = 2, last_attempt = 2, version = version + 1",
+        "UPDATE registrations SET state = 'dead', next_poll_at = NULL",
+        "INSERT INTO registrations (transaction_id, generation, account, external_id) \
+         SELECT transaction_id, 1, account, 'invoice_main_417__1' FROM registrations",
+    ];
+    assert_eq!(found_behind(&world, &rekeyed).await, Recorded::Applied);
+    world.assert_done_with_the_old().await;
+    assert_eq!(
+        world.registrations().await,
+        [
+            (OLD.into(), "done".into(), Some(48_213)),
+            (NEW.into(), "dead".into(), None)
+        ]
+    );
+    assert!(world.doubles().await.is_empty());
+    assert_eq!(
+        world.scratch.attempts(world.id).await.len(),
+        2,
+        "the answer is kept once"
+    );
+}
+
+#[tokio::test]
+async fn a_doubt_about_the_successor_that_arises_at_this_moment_is_seen() {
+    let world = retired().await;
+    let doubted = [
+        "UPDATE transactions SET version = version + 1",
+        "UPDATE registrations SET doubt_since = now() WHERE generation = 1",
+    ];
+    assert_eq!(found_behind(&world, &doubted).await, Recorded::Applied);
+    world.assert_done_with_the_old().await;
+    assert_eq!(world.doubles().await.len(), 1);
+    let new = &world.scratch.registrations(world.id).await[1];
+    assert_eq!((new.state.as_str(), new.doubtful), ("open", true));
+}
