@@ -355,17 +355,30 @@ impl Ledger {
                 WHERE store = $1
                 RETURNING store
             ),
+            -- Two statements, because each has an index of its own and both together have none.
             anew AS (
+                UPDATE webhook_deliveries d
+                SET attempts = 0,
+                    due_at = now()
+                FROM resumed
+                WHERE d.store = resumed.store
+                    AND d.state = 'pending'
+                RETURNING d.event_id
+            ),
+            again AS (
                 UPDATE webhook_deliveries d
                 SET state = 'pending',
                     attempts = 0,
                     due_at = now()
                 FROM resumed
                 WHERE d.store = resumed.store
-                    AND (d.state = 'pending' OR ($2 AND d.state = 'exhausted'))
+                    AND d.state = 'exhausted'
+                    AND $2
                 RETURNING d.event_id
             )
-            SELECT (SELECT count(*) FROM resumed) AS "endpoints!", (SELECT count(*) FROM anew) AS "deliveries!"
+            SELECT
+                (SELECT count(*) FROM resumed) AS "endpoints!",
+                (SELECT count(*) FROM anew) + (SELECT count(*) FROM again) AS "deliveries!"
             "#,
                 store.as_str(),
                 exhausted,

@@ -40,6 +40,13 @@ pub(super) struct Attempt {
     pub(super) is_finished: bool,
 }
 
+impl Attempt {
+    /// Whether its worker never said what came of it. The last of three such attempts is finished by the machine.
+    pub(super) fn ended_without_a_word(&self) -> bool {
+        !self.is_finished || self.code.as_deref() == Some("unfinished")
+    }
+}
+
 pub(super) async fn rows(pool: &PgPool) -> anyhow::Result<Vec<Row>> {
     Ok(sqlx::query_as(
         "SELECT id, coalesce(body #>> '{lines,0,name}', '') AS marker, state, total_kopecks, fn, fd, fpd, \

@@ -200,7 +200,7 @@ impl Court<'_> {
     /// Which fault has made a receipt a person's.
     async fn explain(&mut self, world: &World, row: &Row, documents: &[&Document]) -> anyhow::Result<()> {
         let attempts = table::attempts(&world.pool, row.id).await?;
-        let unfinished = attempts.iter().filter(|attempt| !attempt.is_finished).count();
+        let unfinished = attempts.iter().filter(|attempt| attempt.ended_without_a_word()).count();
         let explanation = match (row.state.as_str(), verdict_on(documents)) {
             ("failed", Some((Verdict::Refused, code))) | ("unknown", Some((Verdict::Undecided, code))) => {
                 Some((Kind::Vendor(VendorFault::DeviceErrors), code))
