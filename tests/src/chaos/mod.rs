@@ -17,6 +17,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use tokio::task::JoinSet;
 
 pub use self::kind::{Kind, Pair, Role, VendorFault};
@@ -72,17 +73,30 @@ pub async fn run(settings: &Settings, tell: &(dyn Fn(&str) + Sync)) -> anyhow::R
         "starting a Postgres cluster, a RabbitMQ node, a simulated vendor, two senders, two pollers and an HTTP listener",
     );
     let world = Arc::new(Box::pin(World::make(settings)).await?);
+    let outcome = Box::pin(play(settings, &world, began, tell)).await;
+    if settings.keep || !outcome.as_ref().is_ok_and(|report| report.good) {
+        world.keep_folders();
+    }
+    outcome.with_context(|| format!("the logs stay in {}", world.fleet.folder.display()))
+}
+
+async fn play(
+    settings: &Settings,
+    world: &Arc<World>,
+    began: Instant,
+    tell: &(dyn Fn(&str) + Sync),
+) -> anyhow::Result<Report> {
     let mut tasks = JoinSet::new();
     tasks.spawn({
-        let world = Arc::clone(&world);
+        let world = Arc::clone(world);
         async move { world.shop.publish().await }
     });
     tasks.spawn({
-        let world = Arc::clone(&world);
+        let world = Arc::clone(world);
         async move { world.shop.listen().await }
     });
     tasks.spawn({
-        let world = Arc::clone(&world);
+        let world = Arc::clone(world);
         async move {
             // A process whose state cannot be told is looked at again.
             loop {
@@ -92,10 +106,10 @@ pub async fn run(settings: &Settings, tell: &(dyn Fn(&str) + Sync)) -> anyhow::R
         }
     });
 
-    let struck = strike_all(settings, &world, tell).await?;
+    let struck = strike_all(settings, world, tell).await?;
     world.heal().await?;
     tell(&format!("all {} faults have struck; everything heals", struck.len()));
-    let settled_in = settle(settings, &world, tell).await?;
+    let settled_in = settle(settings, world, tell).await?;
     tasks.shutdown().await;
     let mut bad_ends = world.crew.ends().await;
     bad_ends.extend(world.crew.stop().await);
@@ -109,12 +123,7 @@ pub async fn run(settings: &Settings, tell: &(dyn Fn(&str) + Sync)) -> anyhow::R
         settled_in,
         bad_ends,
     };
-    let report = Box::pin(verdict::judge(settings, &world, played)).await?;
-    if report.good && !settings.keep {
-        std::fs::remove_dir_all(&world.fleet.folder)?;
-        std::fs::remove_dir_all(&world.vendor.folder)?;
-    }
-    Ok(report)
+    Box::pin(verdict::judge(settings, world, played)).await
 }
 
 /// Lets every strike of the schedule happen at its time, and waits until the last is over.

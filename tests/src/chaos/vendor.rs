@@ -1,6 +1,5 @@
 //! Everything in a run that knows which vendor is simulated: its faults, its callbacks, and what its codes explain.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -20,8 +19,6 @@ const TOO_LONG_MS: u64 = 4_000;
 #[derive(Debug)]
 pub(super) struct FaultyVendor {
     vendor: Vendor,
-    /// With its log.
-    pub(super) folder: PathBuf,
     in_force: Mutex<Vec<(u64, Fault)>>,
     next: AtomicU64,
     http: Client,
@@ -53,10 +50,9 @@ const DEVICE_ERRORS: [(&str, i64, Verdict); 3] = [
 ];
 
 impl FaultyVendor {
-    pub(super) fn new(vendor: Vendor, folder: PathBuf) -> anyhow::Result<Self> {
+    pub(super) fn new(vendor: Vendor) -> anyhow::Result<Self> {
         Ok(Self {
             vendor,
-            folder,
             in_force: Mutex::default(),
             next: AtomicU64::default(),
             http: client()?,

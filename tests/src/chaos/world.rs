@@ -1,7 +1,8 @@
 //! Everything that a run consists of, and how each kind of fault strikes it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -62,6 +63,23 @@ pub(super) struct World {
     postgres: Mutex<Postgres>,
     broker: Mutex<RabbitMq>,
     broker_url: String,
+    folders: Folders,
+}
+
+/// Logs and configuration. They go with the run, unless somebody has reason to read them.
+struct Folders {
+    folders: [PathBuf; 2],
+    stay: AtomicBool,
+}
+
+impl Drop for Folders {
+    fn drop(&mut self) {
+        if !self.stay.load(Ordering::Relaxed) {
+            for folder in &self.folders {
+                let _ = std::fs::remove_dir_all(folder);
+            }
+        }
+    }
 }
 
 struct Links {
@@ -142,8 +160,12 @@ impl World {
         Ok(Self {
             crew,
             shop,
-            vendor: FaultyVendor::new(vendor, folder)?,
+            vendor: FaultyVendor::new(vendor)?,
             links,
+            folders: Folders {
+                folders: [fleet.folder.clone(), folder],
+                stay: AtomicBool::new(false),
+            },
             fleet,
             pool,
             in_flight: AtomicI64::new(0),
@@ -151,6 +173,11 @@ impl World {
             broker: Mutex::new(broker),
             broker_url,
         })
+    }
+
+    /// Leaves the logs behind.
+    pub(super) fn keep_folders(&self) {
+        self.folders.stay.store(true, Ordering::Relaxed);
     }
 
     /// How many receipts are accepted and not final: now, or when somebody could look last.
