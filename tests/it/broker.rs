@@ -271,6 +271,9 @@ where
                     format!(
                         "url = \"{url}\"\nconfirm_timeout = \"3s\"\ncanary_interval = \"1s\"\nreconnect_pause = \"1s\""
                     )
+                } else if line == "[gates]" {
+                    // The vendor fails for each of them; a gate would keep the later ones from being tried.
+                    "[gates]\nfailures = 1000".to_owned()
                 } else {
                     line.to_owned()
                 }

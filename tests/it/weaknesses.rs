@@ -224,7 +224,10 @@ async fn no_account_has_an_address_that_nobody_wrote_down() -> anyhow::Result<()
         assert_eq!(output.status.code(), Some(1), "{words}");
         assert!(words.contains("accounts.main.url"), "{words}");
         let defaults = world.fleet.command(&["check-config", "--defaults"]).await?;
-        assert!(!defaults.contains("http"), "{defaults}");
+        assert!(
+            !defaults.contains("\"http"),
+            "no address stands in the defaults: {defaults}"
+        );
         Ok(())
     })
     .await

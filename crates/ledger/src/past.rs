@@ -19,6 +19,8 @@ pub struct Past {
     pub doubt: Option<Doubted>,
     /// The id that this one follows, if the vendor had taken it: asked once more before this one is sent.
     pub predecessor: Option<Polled>,
+    /// A person has looked, and says that nothing is registered under the ids before this one.
+    pub is_released: bool,
     /// How long ago this registration was opened.
     pub age: Duration,
 }
@@ -64,6 +66,13 @@ impl Ledger {
                 (extract(epoch FROM now() - least(r.doubt_since, silent.since)) * 1000)::bigint AS doubt_ms,
                 (extract(epoch FROM r.doubt_until - now()) * 1000)::bigint AS left_ms,
                 (extract(epoch FROM now() - r.created_at) * 1000)::bigint AS "age_ms!",
+                EXISTS (
+                    SELECT
+                    FROM actions a
+                    WHERE a.transaction_id = r.transaction_id
+                        AND a.action = 'resolve'
+                        AND a.details ->> 'next_external_id' = r.external_id
+                ) AS "is_released!",
                 p.generation AS "generation?",
                 p.external_id AS "external_id?",
                 p.vendor_uuid AS "vendor_uuid?",
@@ -124,6 +133,7 @@ impl Ledger {
                 left: row.left_ms.map(millis),
             }),
             predecessor,
+            is_released: row.is_released,
             age: millis(row.age_ms),
         })
     }

@@ -110,6 +110,28 @@ impl Ledger {
         self.claim_behind_gate(&probe.account, prober(None), lease).await
     }
 
+    /// Whether a receipt of the account is to be sent, now or later.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn has_to_send(&self, account: &AccountName) -> Result<bool, LedgerError> {
+        Ok(limited!(
+            self.pool,
+            fetch_one,
+            sqlx::query_scalar!(
+                r#"
+            SELECT EXISTS (
+                SELECT
+                FROM transactions
+                WHERE account = $1
+                    AND due_at IS NOT NULL
+            ) AS "has!"
+            "#,
+                account.as_str(),
+            )
+        ))
+    }
+
     /// Ends a probe, and tells it to the account's `stores` if the gate opens. Returns whether the probe was still ours:
     /// its lease may be over, or a person may have opened the gate meanwhile.
     ///

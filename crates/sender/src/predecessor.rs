@@ -40,7 +40,11 @@ pub(crate) async fn ask(
     let Reply { exchange, outcome } = follower.follow(&predecessor.vendor_uuid).await;
     let old = predecessor.external_id.clone();
     let record = |refusal, verdict| PollRecord::new(predecessor.clone(), evidence(&exchange), refusal, verdict);
-    match standing(outcome, &predecessor, &context.moscow) {
+    let word = Word {
+        is_given: past.is_released,
+        horizon: vendor.idempotency_horizon(None),
+    };
+    match standing(outcome, &predecessor, word, &context.moscow) {
         Standing::Dead(refusal) => {
             let asked_at = Instant::now();
             let record = record(Some(refusal), PollVerdict::Dead(None));
@@ -79,7 +83,17 @@ pub(crate) async fn ask(
     }
 }
 
-fn standing(outcome: Result<News, Box<Refusal>>, asked: &Polled, registers: &TimeZone) -> Standing {
+/// Whether a person has said, by `resolve`, that nothing is registered under the old id.
+#[derive(Debug, Clone, Copy)]
+struct Word {
+    is_given: bool,
+    /// How long the vendor knows its ids.
+    horizon: Duration,
+}
+
+/// A person's word settles what the vendor leaves open for good: a failure that proves nothing, or an id that it has
+/// forgotten. It does not stand against a document, nor against one that is still being made.
+fn standing(outcome: Result<News, Box<Refusal>>, asked: &Polled, word: Word, registers: &TimeZone) -> Standing {
     match outcome {
         Ok(News::Done { fiscal, external_id }) => {
             match asked.expected().foreign(&fiscal, external_id.as_deref(), registers) {
@@ -92,10 +106,12 @@ fn standing(outcome: Result<News, Box<Refusal>>, asked: &Polled, registers: &Tim
         }
         Ok(News::Refused(refusal)) => match refusal.class {
             RetryClass::Rekey | RetryClass::Permanent => Standing::Dead(refusal),
+            RetryClass::Unknown if word.is_given => Standing::Dead(refusal),
             RetryClass::Retry { .. } | RetryClass::Halt { .. } | RetryClass::Unknown => {
                 Standing::Undecided(Some(refusal))
             }
         },
+        Ok(News::None(Some(reason))) if word.is_given && asked.age >= word.horizon => Standing::Dead(reason),
         Ok(News::None(reason)) => Standing::Undecided(reason),
         Err(refusal) => Standing::Undecided(Some(refusal)),
     }
@@ -243,9 +259,36 @@ mod tests {
         }
     }
 
+    const NO_WORD: Word = Word {
+        is_given: false,
+        horizon: Duration::from_secs(86_400),
+    };
+
+    #[test]
+    fn the_word_of_a_person_settles_what_the_vendor_leaves_open_for_good_and_nothing_else() {
+        let word = Word {
+            is_given: true,
+            ..NO_WORD
+        };
+        let old = Polled {
+            age: NO_WORD.horizon,
+            ..asked()
+        };
+        let dead = |outcome, asked: &Polled| {
+            let said = super::standing(outcome, asked, word, &moscow());
+            matches!(said, Standing::Dead(_))
+        };
+        assert!(dead(Ok(News::Refused(refusal(RetryClass::Unknown))), &asked()));
+        assert!(!dead(Ok(News::None(Some(refusal(RetryClass::NOT_SEEN)))), &asked()));
+        assert!(dead(Ok(News::None(Some(refusal(RetryClass::NOT_SEEN)))), &old));
+        assert!(!dead(Ok(News::None(None)), &old), "it is being made");
+        assert!(!dead(Ok(document(90_000)), &old), "it is there");
+        assert!(!dead(Err(refusal(RetryClass::NOT_SEEN)), &old), "nobody was asked");
+    }
+
     #[test]
     fn only_another_proof_of_death_lets_the_new_id_be_sent() {
-        let standing = |outcome| super::standing(outcome, &asked(), &moscow());
+        let standing = |outcome| super::standing(outcome, &asked(), NO_WORD, &moscow());
         for class in [RetryClass::Rekey, RetryClass::Permanent] {
             let said = standing(Ok(News::Refused(refusal(class))));
             assert!(matches!(said, Standing::Dead(_)), "{said:?}");

@@ -86,9 +86,9 @@ async fn run(context: Arc<Context>, probing: Probing) {
     };
     let end = match real_send(&context, &probing).await {
         Sent::Decided => return,
-        Sent::NothingDue if answers => ProbeEnd::Works,
+        Sent::NothingToCome if answers => ProbeEnd::Works,
         // The next receipt that is accepted should not wait for what earlier ones have come to.
-        Sent::NothingDue => ProbeEnd::Nothing {
+        Sent::NothingToCome | Sent::NothingDue => ProbeEnd::Nothing {
             wait: settings.probe_wait(0),
         },
         // Nothing was tried: somebody may try at once.
@@ -101,8 +101,10 @@ async fn run(context: Arc<Context>, probing: Probing) {
 enum Sent {
     /// It was made, and has decided.
     Decided,
-    /// There was nothing to send.
+    /// Everything that waits is due later.
     NothingDue,
+    /// No receipt of the account waits, or none may be sent, so none will tell.
+    NothingToCome,
     /// It could not be made.
     Unsent,
 }
@@ -112,7 +114,7 @@ async fn real_send(context: &Arc<Context>, probing: &Probing) -> Sent {
         return Sent::Unsent;
     }
     if probing.probe.is_paused {
-        return Sent::NothingDue;
+        return Sent::NothingToCome;
     }
     let claimed_at = Instant::now();
     match context
@@ -129,11 +131,17 @@ async fn real_send(context: &Arc<Context>, probing: &Probing) -> Sent {
                 Sent::Unsent
             }
         }
-        Ok(None) => Sent::NothingDue,
-        Err(error) => {
-            let error = service::error::chain(&error);
-            tracing::warn!(account = %probing.probe.account, error, "no receipt could be claimed for a probe");
-            Sent::Unsent
-        }
+        Ok(None) => match context.ledger.has_to_send(&probing.probe.account).await {
+            Ok(true) => Sent::NothingDue,
+            Ok(false) => Sent::NothingToCome,
+            Err(error) => unsent(&probing.probe, &error),
+        },
+        Err(error) => unsent(&probing.probe, &error),
     }
+}
+
+fn unsent(probe: &Probe, error: &LedgerError) -> Sent {
+    let error = service::error::chain(error);
+    tracing::warn!(account = %probe.account, error, "no receipt could be claimed for a probe");
+    Sent::Unsent
 }
