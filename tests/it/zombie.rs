@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::ensure;
 use kassa_tests::own::RabbitMq;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -40,29 +40,28 @@ impl Doomed {
     }
 }
 
-/// Declares queues on a node that has never had them and kills it, until all of them come back as zombies.
+/// Declares queues on a node that has never had them, and kills it at the moment that makes zombies of them.
 pub(crate) async fn make(node: &mut RabbitMq, queues: &[Doomed]) -> anyhow::Result<()> {
-    for _ in 0..8 {
-        let connection = Connection::connect(&node.url(), ConnectionProperties::default()).await?;
-        let channel = connection.create_channel().await?;
-        for queue in queues {
-            let durable = QueueDeclareOptions::durable();
-            channel
-                .queue_declare(queue.name.as_str().into(), durable, queue.arguments())
-                .await?;
-        }
-        node.kill9()?;
-        node.start_again().await?;
-        let mut zombies = 0;
-        for queue in queues {
-            zombies += usize::from(is_zombie(node, &queue.name).await?);
-        }
-        if zombies == queues.len() {
-            return Ok(());
-        }
-        node.wipe().await?;
+    let members = node.members_on_disk()?;
+    let connection = Connection::connect(&node.url(), ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    for queue in queues {
+        let durable = QueueDeclareOptions::durable();
+        channel
+            .queue_declare(queue.name.as_str().into(), durable, queue.arguments())
+            .await?;
+        node.until_on_disk(&queue.name).await?;
     }
-    bail!("the queues came back eight times; this broker makes no zombies, and the test needs another way to one")
+    node.kill9_back_to(&members)?;
+    node.start_again().await?;
+    for queue in queues {
+        ensure!(
+            is_zombie(node, &queue.name).await?,
+            "{} came back from the kill",
+            queue.name
+        );
+    }
+    Ok(())
 }
 
 /// Whether the queue leaves a message unconfirmed for longer than a healthy one needs to find its leader.

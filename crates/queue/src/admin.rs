@@ -6,6 +6,7 @@
 //! broker and with no more rights than the roles have. Bindings can't be asked for; they are made again by every
 //! `apply`, as by every role that connects.
 
+mod decide;
 mod look;
 mod moving;
 mod repair;

@@ -9,4 +9,4 @@ mod postgres;
 mod rabbitmq;
 
 pub use postgres::Postgres;
-pub use rabbitmq::RabbitMq;
+pub use rabbitmq::{Members, RabbitMq};

@@ -26,6 +26,10 @@ pub struct RabbitMq {
     ports: [u16; 3],
 }
 
+/// Which members of quorum queues a node had written down.
+#[derive(Debug)]
+pub struct Members(Vec<(PathBuf, Vec<u8>)>);
+
 impl RabbitMq {
     /// Makes an empty node and waits until it serves.
     ///
@@ -111,6 +115,40 @@ impl RabbitMq {
             std::future::ready(Ok(found.then_some(())))
         };
         wait::until("the queue is on disk", LIMIT, is_written).await
+    }
+
+    /// What the node has on disk about the members of its quorum queues, for [`RabbitMq::kill9_back_to`].
+    ///
+    /// # Errors
+    /// When that can't be read.
+    pub fn members_on_disk(&self) -> anyhow::Result<Members> {
+        let read = |name: &str| {
+            let path = self
+                .home
+                .path(&format!("data/kassa@localhost/quorum/kassa@localhost/{name}"));
+            let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+            Ok((path, bytes))
+        };
+        Ok(Members(
+            ["names.dets", "meta.dets"]
+                .map(read)
+                .into_iter()
+                .collect::<anyhow::Result<_>>()?,
+        ))
+    }
+
+    /// SIGKILL at a moment at which the queues that were declared since are written down, and their members are not:
+    /// the node writes those down half a second later than it says so. They come back as zombies.
+    ///
+    /// # Errors
+    /// When the processes do not end, or the files can't be written.
+    pub fn kill9_back_to(&mut self, members: &Members) -> anyhow::Result<()> {
+        self.home.kill()?;
+        for (path, bytes) in &members.0 {
+            // Written in place: the file belongs to the node's user.
+            std::fs::write(path, bytes).with_context(|| path.display().to_string())?;
+        }
+        Ok(())
     }
 
     /// Starts it with nothing in it, as if it had been restored from an empty backup.

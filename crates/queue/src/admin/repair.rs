@@ -8,6 +8,7 @@ use lapin::types::FieldTable;
 use serde::Serialize;
 use tokio::time::timeout;
 
+use super::decide::{Decision, decide};
 use super::look::{Seen, Thing};
 use super::moving::move_all;
 use super::{Admin, Condition, Part};
@@ -20,6 +21,9 @@ use crate::topology::{BindingPlan, ExchangePlan, Holds, QueuePlan};
 
 /// Deleting a sick queue takes the broker five seconds (measured on 3.10.8).
 const DELETE_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a repair goes on with a new connection.
+const ROUNDS: u32 = 4;
 
 /// How far a repair may go.
 #[derive(Debug, Clone, Default)]
@@ -65,9 +69,6 @@ pub struct Outcome {
     pub detail: String,
 }
 
-/// What to do, and its words.
-type Decision = (Deed, String);
-
 impl Admin {
     /// Declares what is missing, binds everything, replaces what is wrong if that is allowed, and removes what is no longer
     /// wanted once it is empty. What is as wanted is not mentioned. Repeating is safe at any point.
@@ -78,19 +79,40 @@ impl Admin {
     /// # Errors
     /// [`TopologyError::Unreachable`]; what was done before stays done.
     pub async fn apply(&self, repair: &Repair) -> Result<Vec<Outcome>, TopologyError> {
-        let live = self.connect().await?;
-        let (mut seen, notes) = self.look(&live).await?;
-        self.send_canaries(&live, &mut seen).await?;
+        let mut live = self.connect().await?;
+        let mut outcomes = Vec::new();
+        for _ in 1..ROUNDS {
+            match self.round(&live, repair, &mut outcomes).await {
+                // Whoever touches a sick queue may lose the whole connection to an internal error of the broker.
+                Err(ConnectError::Asked(_) | ConnectError::Channel(_) | ConnectError::Lost) => {
+                    live = self.connect().await?
+                }
+                ended => {
+                    live.close().await;
+                    return Ok(ended.map(|()| outcomes)?);
+                }
+            }
+            outcomes.retain(|outcome| outcome.done);
+        }
+        self.round(&live, repair, &mut outcomes).await?;
+        live.close().await;
+        Ok(outcomes)
+    }
+
+    async fn round(&self, live: &Live, repair: &Repair, outcomes: &mut Vec<Outcome>) -> Result<(), ConnectError> {
+        let (mut seen, notes) = self.look(live).await?;
+        self.send_canaries(live, &mut seen).await?;
         let decided: Vec<(Seen, Decision)> = seen
             .into_iter()
             .filter_map(|seen| decide(&seen, repair, self).map(|decision| (seen, decision)))
             .collect();
         if repair.dry_run {
-            live.close().await;
-            return Ok(decided
-                .into_iter()
-                .map(|(seen, (deed, detail))| outcome(&seen, deed, false, detail))
-                .collect());
+            outcomes.extend(
+                decided
+                    .into_iter()
+                    .map(|(seen, (deed, detail))| outcome(&seen, deed, false, detail)),
+            );
+            return Ok(());
         }
 
         let mut names = names::of(&self.topology);
@@ -100,10 +122,10 @@ impl Admin {
                 .flat_map(|notes| notes.unwanted(&self.topology))
                 .map(|gone| gone.queue),
         );
-        let performed = self.perform_all(&live, decided, repair).await;
+        let performed = self.perform_all(live, decided, repair, outcomes).await;
         // Also after a failure: a queue that was to be emptied is bound to nothing meanwhile.
-        let bound = self.bind_all(&live).await;
-        let outcomes = performed?;
+        let bound = self.bind_all(live).await;
+        performed?;
         bound?;
         for removed in outcomes
             .iter()
@@ -112,10 +134,9 @@ impl Admin {
             names.remove(&removed.name);
         }
         if let Some(notes) = notes {
-            notes.replace(&live, &self.topology, &names).await;
+            notes.replace(live, &self.topology, &names).await;
         }
-        live.close().await;
-        Ok(outcomes)
+        Ok(())
     }
 
     async fn perform_all(
@@ -123,16 +144,16 @@ impl Admin {
         live: &Live,
         decided: Vec<(Seen, Decision)>,
         repair: &Repair,
-    ) -> Result<Vec<Outcome>, ConnectError> {
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), ConnectError> {
         // What is missing comes first: requests may have to be moved there.
         let (missing, others): (Vec<_>, Vec<_>) = decided
             .into_iter()
             .partition(|(_, (deed, _))| matches!(deed, Deed::Declare));
-        let mut outcomes = Vec::new();
         for (seen, decision) in missing.into_iter().chain(others) {
             outcomes.push(self.perform(live, &seen, decision, repair).await?);
         }
-        Ok(outcomes)
+        Ok(())
     }
 
     async fn perform(
@@ -272,84 +293,6 @@ impl Admin {
             let _ = asking.heard(bound)?;
         }
         Ok(())
-    }
-}
-
-/// What to do about a finding; `None`: nothing.
-fn decide(seen: &Seen, repair: &Repair, admin: &Admin) -> Option<Decision> {
-    let finding = &seen.finding;
-    let recreate = |words: &str| {
-        if repair.recreate {
-            (Deed::Recreate, words.to_owned())
-        } else {
-            (Deed::Keep, format!("{}; --recreate replaces it", finding.detail))
-        }
-    };
-    let decision = match (finding.condition, &seen.thing) {
-        (Condition::Good, _) => return None,
-        (Condition::Missing | Condition::Unbound, _) => (Deed::Declare, String::new()),
-        (Condition::Full, _) => {
-            let words = "it refuses messages: its consumers are behind, or the broker can't store them now";
-            (Deed::Keep, words.to_owned())
-        }
-        (Condition::Different, Thing::Queue(plan)) if plan.holds == Holds::Requests => {
-            match finding.consumers.unwrap_or_default() {
-                consumers if consumers > 0 && repair.recreate => {
-                    let who = admin.readers_of(plan);
-                    (
-                        Deed::Keep,
-                        format!("{consumers} consumers read it; stop {who} and run this again"),
-                    )
-                }
-                _ => recreate(""),
-            }
-        }
-        (Condition::Sick, Thing::Queue(plan)) if plan.holds == Holds::Requests && repair.recreate => {
-            if repair.abandon.contains(&plan.name) {
-                (Deed::Recreate, "what was in it is given up".to_owned())
-            } else {
-                let words = "it may hold requests and can't be read; restart the broker, and if it is still sick then, \
-                             give up what is in it with --abandon";
-                (Deed::Keep, format!("{words} {}", plan.name))
-            }
-        }
-        (Condition::Different | Condition::Sick, Thing::Queue(plan)) if plan.holds == Holds::Pointers => {
-            recreate("the table wakes the receipts whose pointers were in it")
-        }
-        (Condition::Different | Condition::Sick, _) => recreate(""),
-        (Condition::Unwanted, _) => {
-            let (messages, consumers) = (finding.messages.unwrap_or(0), finding.consumers.unwrap_or(0));
-            if consumers > 0 {
-                let words = "a role that still has it in its configuration reads it; restart the roles first";
-                (Deed::Keep, words.to_owned())
-            } else if messages == 0 || repair.discard_pointers {
-                (Deed::Remove, String::new())
-            } else {
-                (Deed::Keep, still_in(&seen.thing, messages))
-            }
-        }
-    };
-    Some(decision)
-}
-
-fn still_in(thing: &Thing, messages: u32) -> String {
-    match thing {
-        Thing::Gone(gone) if gone.is_delay => {
-            format!("{messages} pointers still wait in it and go on when their time is over; run this again then")
-        }
-        Thing::Gone(_) | Thing::Queue(_) | Thing::Exchange(_) => {
-            format!("{messages} pointers are in it and nobody reads them; --discard-pointers removes it with them")
-        }
-    }
-}
-
-impl Admin {
-    fn readers_of(&self, plan: &QueuePlan) -> &'static str {
-        if plan.name == self.topology.prefix().queue(&Queue::Intake) {
-            "the senders"
-        } else {
-            "the pollers"
-        }
     }
 }
 
