@@ -22,5 +22,7 @@ async fn every_receipt_is_registered_once_whatever_strikes_the_fleet() -> anyhow
         settings.seed
     );
     assert!(report.faults.iter().all(|struck| struck.injected > 0));
+    let vendors: Vec<&str> = report.results.in_the_books.keys().map(String::as_str).collect();
+    assert_eq!(vendors, ["atol", "checkonline"]);
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde::Deserialize;
 use serde_json::Value;
-use simulator::{Books, CheckOnlineFiles};
+use simulator::{Books, Certificate, CheckOnlineFiles};
 
 use crate::process::Process;
 use crate::urls;
@@ -60,6 +60,47 @@ impl Vendor {
     pub fn address(&self) -> &str {
         let (_, rest) = self.atol_url.split_once("://").unwrap_or(("", &self.atol_url));
         rest.split('/').next().unwrap_or(rest)
+    }
+
+    /// `host:port` of its CheckOnline, for a proxy.
+    #[must_use]
+    pub fn checkonline_address(&self) -> Option<&str> {
+        let (url, _) = self.checkonline.as_ref()?;
+        url.split_once("://").map(|(_, address)| address)
+    }
+
+    /// Sections of the configuration: an account `{name}` at its CheckOnline and a store of that name, with `more` lines
+    /// in the store's section. `address` is a proxy's, if there is one.
+    ///
+    /// # Errors
+    /// When it was started without `--checkonline-certs`.
+    pub fn checkonline_sections(&self, name: &str, address: Option<&str>, more: &str) -> anyhow::Result<String> {
+        let (url, files) = self.checkonline.as_ref().context("this vendor has no CheckOnline")?;
+        let url = address.map_or_else(|| url.clone(), |address| format!("https://{address}"));
+        let client = Certificate::North;
+        let [cert, key, ca] = [files.certificate(client), files.key(client), files.ca()];
+        let [cert, key, ca] = [cert.display(), key.display(), ca.display()];
+        let inn = simulator::Account::default().inn;
+        Ok(format!(
+            r#"
+[accounts.{name}]
+vendor = "checkonline"
+url = "{url}"
+group = "north"
+client_id = "{name}"
+cert_file = "{cert}"
+key_file = "{key}"
+ca_file = "{ca}"
+
+[stores.{name}]
+account = "{name}"
+inn = "{inn}"
+sno = "osn"
+payment_address = "https://cloud.example"
+company_email = "kassa@cloud.example"
+{more}
+"#
+        ))
     }
 
     /// What it has really registered.

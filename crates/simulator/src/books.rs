@@ -45,6 +45,15 @@ impl Books {
         registered
     }
 
+    /// How many fiscal documents stand in the drives of each vendor's registers.
+    pub fn registered_by_vendor(&self) -> BTreeMap<&str, u32> {
+        let mut registered = BTreeMap::new();
+        for document in &self.documents {
+            *registered.entry(document.vendor.as_str()).or_default() += document.registered;
+        }
+        registered
+    }
+
     /// The document accepted under this external id, in any group.
     pub fn by_external_id(&self, external_id: &str) -> Option<&Document> {
         self.documents

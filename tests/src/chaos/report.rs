@@ -59,6 +59,8 @@ pub struct Results {
     pub published: u64,
     /// Registered, with the vendor's own fiscal document.
     pub done: usize,
+    /// Fiscal documents in the books, by vendor.
+    pub in_the_books: BTreeMap<String, u32>,
     /// A person must act.
     pub failed: usize,
     /// A person must look.

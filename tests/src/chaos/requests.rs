@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use crate::request::request;
 
-/// The stores of [`crate::fleet`]'s configuration.
-const STORES: [&str; 2] = ["main", "second"];
+/// Two stores of [`crate::fleet`]'s configuration share an account; the third is another vendor's.
+const STORES: [&str; 4] = ["main", "second", "main", CLOUD];
+
+/// The store at CheckOnline.
+pub(super) const CLOUD: &str = "cloud";
 
 /// One receipt that the shop wants.
 #[derive(Debug, Clone)]
@@ -26,8 +29,8 @@ pub(super) struct Wanted {
 pub(super) fn wanted(receipts: u32, seconds: u64) -> Vec<Wanted> {
     let step = Duration::from_secs(seconds) / receipts.max(1);
     (0..receipts)
-        .map(|index| {
-            let store = if index % 4 == 3 { STORES[1] } else { STORES[0] };
+        .zip(STORES.into_iter().cycle())
+        .map(|(index, store)| {
             let operation = if index % 5 == 4 { "refund" } else { "sell" };
             let number = format!("{index:06}");
             let marker = format!("Mug {number}");

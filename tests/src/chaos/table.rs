@@ -41,6 +41,16 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
+    /// Whether the vendor may have seen it, as far as anybody knew.
+    pub(super) fn left_a_doubt(&self) -> bool {
+        self.class.as_deref() == Some("in_doubt") || self.ended_without_a_word()
+    }
+
+    /// Type and code of what the vendor said to it, if it said something of the kind.
+    pub(super) fn answer(&self) -> Option<(&str, &str)> {
+        self.error_type.as_deref().zip(self.code.as_deref())
+    }
+
     /// Whether its worker never said what came of it. The last of three such attempts is finished by the machine.
     pub(super) fn ended_without_a_word(&self) -> bool {
         !self.is_finished || self.code.as_deref() == Some("unfinished")

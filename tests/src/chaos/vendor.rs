@@ -42,11 +42,14 @@ pub(super) enum Verdict {
     Undecided,
 }
 
-/// Answers of cash registers that a run plays, and what they mean (v4 document 5.23, section 11.2).
-const DEVICE_ERRORS: [(&str, i64, Verdict); 3] = [
+/// Answers of cash registers that a run plays, and what they mean: of ATOL Online (v4 document 5.23, section 11.2), and of
+/// CheckOnline (its sections 6.1 and 6.2; no answer of it proves an id dead without a person).
+const DEVICE_ERRORS: [(&str, i64, Verdict); 5] = [
     ("driver", 128, Verdict::Refused),
     ("driver", 40, Verdict::Dead),
     ("driver", 2, Verdict::Undecided),
+    ("device", 73, Verdict::Refused),
+    ("fce", 6, Verdict::Undecided),
 ];
 
 impl FaultyVendor {
@@ -210,11 +213,15 @@ fn rules(fault: VendorFault, rng: &mut Rng) -> Vec<Value> {
     }
 }
 
-/// What the vendor's books say about a receipt's last registration, if a strike has made it fail.
-pub(super) fn verdict_on(documents: &[&Document]) -> Option<(Verdict, String)> {
-    let failure = documents.last()?.failure.as_ref()?;
+/// What the registers made of a receipt if a strike has made it fail: by the books where they have it, else by the answer
+/// that was recorded (CheckOnline keeps no document of what it refuses).
+pub(super) fn verdict_on(documents: &[&Document], recorded: Option<(&str, &str)>) -> Option<(Verdict, String)> {
+    let failure = documents.last().and_then(|document| document.failure.as_ref());
+    let of_the_books = failure.map(|failure| (failure.kind.as_str(), failure.code.to_string()));
+    let of_the_record = recorded.map(|(kind, code)| (kind, code.to_owned()));
+    let (kind, code) = of_the_books.or(of_the_record)?;
     DEVICE_ERRORS
         .iter()
-        .find(|(kind, code, _)| failure.kind == *kind && failure.code == *code)
+        .find(|(known, number, _)| *known == kind && number.to_string() == code)
         .map(|(kind, code, verdict)| (*verdict, format!("{kind} {code}")))
 }

@@ -44,6 +44,8 @@ pub(super) async fn judge(settings: &Settings, world: &World, played: Played) ->
     court.results.broker_emptied = played.emptied;
     court.results.ended_by_themselves = played.bad_ends.len();
     court.results.published = world.shop.publications();
+    let by_vendor = books.registered_by_vendor().into_iter();
+    court.results.in_the_books = by_vendor.map(|(vendor, count)| (vendor.to_owned(), count)).collect();
     court.results.callbacks = books.documents.iter().map(|document| document.callbacks).sum();
     court.results.dead_letters = table::count(&world.pool, "SELECT count(*) FROM dead_letters").await?;
     if court.results.dead_letters > 0 {
@@ -201,9 +203,14 @@ impl Court<'_> {
     async fn explain(&mut self, world: &World, row: &Row, documents: &[&Document]) -> anyhow::Result<()> {
         let attempts = table::attempts(&world.pool, row.id).await?;
         let unfinished = attempts.iter().filter(|attempt| attempt.ended_without_a_word()).count();
-        let explanation = match (row.state.as_str(), verdict_on(documents)) {
+        let answers = attempts.iter().rev().find_map(Attempt::answer);
+        let explanation = match (row.state.as_str(), verdict_on(documents, answers)) {
             ("failed", Some((Verdict::Refused, code))) | ("unknown", Some((Verdict::Undecided, code))) => {
                 Some((Kind::Vendor(VendorFault::DeviceErrors), code))
+            }
+            // A refusal proves nothing while an earlier try may have been registered.
+            ("unknown", Some((Verdict::Refused, code))) if attempts.iter().any(Attempt::left_a_doubt) => {
+                Some((Kind::Vendor(VendorFault::DeviceErrors), format!("{code} in doubt")))
             }
             ("unknown", _) if unfinished >= UNFINISHED_STARTS => Some((
                 Kind::Sigkill(Role::Sender),

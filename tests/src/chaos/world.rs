@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use fastrand::Rng;
+use futures_util::future::join_all;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tokio::sync::Mutex;
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 use super::Settings;
 use super::crew::Crew;
 use super::kind::{Kind, Pair};
-use super::requests::wanted;
+use super::requests::{CLOUD, wanted};
 use super::schedule::Strike;
 use super::shop::Shop;
 use super::vendor::FaultyVendor;
@@ -46,6 +47,13 @@ interval = "500ms"
     callbacks: true,
     stores: "max_trials = 10\nresume_after = \"8s\"\nretry_endlessly = true",
 };
+/// The same for the store at the other vendor.
+const CLOUD_STORE: &str = r#"
+retry_intervals = ["1s", "2s", "5s"]
+max_trials = 10
+resume_after = "8s"
+retry_endlessly = true
+"#;
 /// Of a look at the table while Postgres may be away.
 const LOOK_LIMIT: Duration = Duration::from_millis(800);
 const DELETE_LIMIT: Duration = Duration::from_secs(40);
@@ -85,7 +93,7 @@ impl Drop for Folders {
 struct Links {
     fleet_postgres: Link,
     fleet_broker: Link,
-    fleet_vendor: Link,
+    fleet_vendors: [Link; 2],
     shop_broker: Link,
 }
 
@@ -109,13 +117,25 @@ impl Link {
 }
 
 impl Links {
-    const fn of(&self, pair: Pair) -> &Link {
+    /// What a strike hits: the vendors have a link each, and it hits either or both.
+    fn of(&self, pair: Pair, rng: &mut Rng) -> Vec<&Link> {
+        let [atol, checkonline] = &self.fleet_vendors;
         match pair {
-            Pair::FleetPostgres => &self.fleet_postgres,
-            Pair::FleetBroker => &self.fleet_broker,
-            Pair::FleetVendor => &self.fleet_vendor,
-            Pair::ShopBroker => &self.shop_broker,
+            Pair::FleetPostgres => vec![&self.fleet_postgres],
+            Pair::FleetBroker => vec![&self.fleet_broker],
+            Pair::FleetVendor => match rng.u8(0..4) {
+                0 => vec![atol],
+                1 => vec![checkonline],
+                _ => vec![atol, checkonline],
+            },
+            Pair::ShopBroker => vec![&self.shop_broker],
         }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Link> {
+        [&self.fleet_postgres, &self.fleet_broker, &self.shop_broker]
+            .into_iter()
+            .chain(&self.fleet_vendors)
     }
 }
 
@@ -129,24 +149,39 @@ impl World {
         };
         let folder = std::env::temp_dir().join(format!("kassa-chaos-{}-{}", settings.seed, std::process::id()));
         std::fs::create_dir_all(&folder)?;
-        let vendor = Vendor::start(&folder, "1s..8s", &["--seed", &settings.seed.to_string()]).await?;
+        let seed = settings.seed.to_string();
+        let certificates = folder.join("certificates");
+        let more = [
+            "--seed",
+            &seed,
+            "--checkonline-certs",
+            certificates.to_str().context("a path in UTF-8")?,
+            "--checkonline-delay",
+            "100ms..1500ms",
+        ];
+        let vendor = Vendor::start(&folder, "1s..8s", &more).await?;
         let links = Links {
             fleet_postgres: Link::to(postgres.address()).await?,
             fleet_broker: Link::to(broker.address()).await?,
-            fleet_vendor: Link::to(vendor.address().to_owned()).await?,
+            fleet_vendors: [
+                Link::to(vendor.address().to_owned()).await?,
+                Link::to(vendor.checkonline_address().context("a CheckOnline")?.to_owned()).await?,
+            ],
             shop_broker: Link::to(broker.address()).await?,
         };
         let routes = Routes {
             database: Some(links.fleet_postgres.address()),
             broker: Some(links.fleet_broker.address()),
         };
-        let vendor_url = via(&vendor.atol_url, Some(&links.fleet_vendor.address()));
+        let [atol, checkonline] = links.fleet_vendors.each_ref().map(Link::address);
+        let vendor_url = via(&vendor.atol_url, Some(&atol));
         let shop_url = format!(
             "{}?heartbeat=4",
             via(&servers.amqp_url, Some(&links.shop_broker.address()))
         );
         let broker_url = servers.amqp_url.clone();
         let fleet = Arc::new(Box::pin(Fleet::create_on(servers, "chaos", &vendor_url, &PACE, &routes)).await?);
+        fleet.configure(&vendor.checkonline_sections(CLOUD, Some(&checkonline), CLOUD_STORE)?)?;
         let pool = PgPoolOptions::new()
             .acquire_timeout(Duration::from_secs(2))
             .connect(&fleet.database.url)
@@ -219,22 +254,12 @@ impl World {
                 Ok(in_flight)
             }
             Kind::Cut(pair) => {
-                let link = self.links.of(pair);
-                let _struck = link.struck.lock().await;
-                let in_flight = self.in_flight().await;
-                link.proxy.set(Flow::Down);
-                tokio::time::sleep(lasts).await;
-                link.proxy.set(Flow::Open);
-                Ok(in_flight)
+                let links = self.links.of(pair, &mut rng);
+                self.impede(&links, Flow::Down, lasts).await
             }
             Kind::Slow(pair) => {
-                let link = self.links.of(pair);
-                let _struck = link.struck.lock().await;
-                let in_flight = self.in_flight().await;
-                link.proxy.set(slowness(&mut rng));
-                tokio::time::sleep(lasts).await;
-                link.proxy.set(Flow::Open);
-                Ok(in_flight)
+                let links = self.links.of(pair, &mut rng);
+                self.impede(&links, slowness(&mut rng), lasts).await
             }
             Kind::Vendor(fault) => {
                 let in_flight = self.in_flight().await;
@@ -261,6 +286,19 @@ impl World {
         }
     }
 
+    async fn impede(&self, links: &[&Link], flow: Flow, lasts: Duration) -> anyhow::Result<i64> {
+        let _struck = join_all(links.iter().map(|link| link.struck.lock())).await;
+        let in_flight = self.in_flight().await;
+        for link in links {
+            link.proxy.set(flow);
+        }
+        tokio::time::sleep(lasts).await;
+        for link in links {
+            link.proxy.set(Flow::Open);
+        }
+        Ok(in_flight)
+    }
+
     async fn kill_broker(&self, lasts: Duration, loses_all: bool) -> anyhow::Result<i64> {
         let mut broker = self.broker.lock().await;
         let in_flight = self.in_flight().await;
@@ -276,12 +314,7 @@ impl World {
 
     /// Nothing is wrong any more.
     pub(super) async fn heal(&self) -> anyhow::Result<()> {
-        for link in [
-            &self.links.fleet_postgres,
-            &self.links.fleet_broker,
-            &self.links.fleet_vendor,
-            &self.links.shop_broker,
-        ] {
+        for link in self.links.all() {
             link.proxy.set(Flow::Open);
         }
         self.vendor.heal().await?;

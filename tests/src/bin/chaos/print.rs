@@ -1,7 +1,7 @@
 //! What a person sees in the end.
 
 use comfy_table::{CellAlignment, Table, presets};
-use kassa_tests::chaos::Report;
+use kassa_tests::chaos::{Report, Results};
 
 pub(crate) fn report(report: &Report) {
     println!("\n{}\n", faults(report).trim_fmt());
@@ -84,6 +84,12 @@ fn states(report: &Report) -> Table {
     table
 }
 
+fn in_the_books(results: &Results) -> String {
+    let vendors = results.in_the_books.iter();
+    let counts: Vec<String> = vendors.map(|(vendor, count)| format!("{vendor} {count}")).collect();
+    counts.join(", ")
+}
+
 fn results(report: &Report) -> Table {
     let results = &report.results;
     let mut table = Table::new();
@@ -100,6 +106,7 @@ fn results(report: &Report) -> Table {
             results.done.to_string(),
             "with the vendor's own fiscal document",
         ),
+        ("  in the books", in_the_books(results), "of the vendors"),
         ("failed", results.failed.to_string(), "a person must act"),
         ("unknown", results.unknown.to_string(), "a person must look"),
         (

@@ -1,6 +1,6 @@
-//! `cargo xtask demo`: receipts go from RabbitMQ through senders to a simulated ATOL Online, are followed to their fiscal
-//! documents, and meanwhile everything goes wrong that usually does. At the end the table is compared with the
-//! vendor's own books, by content.
+//! `cargo xtask demo`: receipts go from RabbitMQ through senders to a simulated ATOL Online and a simulated CheckOnline, are
+//! followed to their fiscal documents, and meanwhile everything goes wrong that usually does. At the end the table is
+//! compared with the vendors' own books, by content.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
-/// Registers receipts at a simulated vendor while things go wrong, and compares the books.
+/// Registers receipts at two simulated vendors while things go wrong, and compares the books.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask demo")]
 struct Args {

@@ -36,6 +36,9 @@ pub(crate) struct Plan {
     pub(crate) repeated: usize,
 }
 
+/// The store at CheckOnline.
+pub(crate) const CLOUD: &str = "cloud";
+
 /// Receipts whose marker contains this are refused by the simulated cash register.
 pub(crate) const REFUSED_BY_REGISTER: &str = "refused-by-register";
 
@@ -56,11 +59,16 @@ impl Plan {
 }
 
 fn valid(number: u32) -> Valid {
-    let store = if number % 4 == 3 { "second" } else { "main" };
+    // The last store is at CheckOnline, which registers while its caller waits; the others are at ATOL Online.
+    let store = match number % 4 {
+        1 => CLOUD,
+        3 => "second",
+        _ => "main",
+    };
     let operation = if number % 7 == 6 { "refund" } else { "sell" };
     // Three receipts that the register will refuse: accepted by kassa, and then a person's.
     let marker = match number {
-        5 | 50 | 15 => format!("Mug {number:06} {REFUSED_BY_REGISTER}"),
+        6 | 50 | 15 => format!("Mug {number:06} {REFUSED_BY_REGISTER}"),
         _ => format!("Mug {number:06}"),
     };
     let body = request(store, operation, &format!("{number:06}"), &marker)

@@ -18,7 +18,7 @@ pub(crate) struct Teller {
 
 impl Teller {
     pub(crate) fn new(plan: &Plan) -> Self {
-        eprintln!("kassa demo: a simulated vendor, nothing leaves this machine\n");
+        eprintln!("kassa demo: two simulated vendors, nothing leaves this machine\n");
         let bar = if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(plan.published() as u64);
             let style = ProgressStyle::with_template("    {bar:40} {pos}/{len} settled, {elapsed}");
@@ -97,6 +97,12 @@ pub(crate) fn verdict(verdict: &Verdict) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     println!("{}\n", books.trim_fmt());
+    let in_the_books: Vec<String> = verdict
+        .in_the_books
+        .iter()
+        .map(|(vendor, count)| format!("{count} at {vendor}"))
+        .collect();
+    println!(" fiscal documents in the vendors' books: {}", in_the_books.join(", "));
     println!(
         " {} sends died with their worker, {} answers were recovered from the vendor under the same id",
         verdict.unfinished_attempts, verdict.adopted
@@ -123,7 +129,7 @@ pub(crate) fn addresses(story: &Story) {
     println!("\nEverything keeps running:");
     println!("  database   {}", story.fleet.database.url);
     println!(
-        "  prefix     {} (exchange {}.requests, routing key = store main or second)",
+        "  prefix     {} (exchange {}.requests, routing key = store main, second or cloud)",
         story.fleet.prefix, story.fleet.prefix
     );
     println!("  broker     {}", kassa_tests::urls::amqp_url().unwrap_or_default());
@@ -131,7 +137,7 @@ pub(crate) fn addresses(story: &Story) {
     println!("  logs       {}", story.fleet.folder.display());
     let kassa = story.fleet.program().display();
     println!("  next       {kassa} --config {config} list");
-    println!("             {kassa} --config {config} show 000005");
+    println!("             {kassa} --config {config} show 000006");
     let pids: Vec<String> = story.pids().iter().map(ToString::to_string).collect();
     println!("  stop       kill {}; cargo xtask services down", pids.join(" "));
 }

@@ -13,7 +13,7 @@ use kassa_tests::wait;
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::plan::{Plan, REFUSED_BY_REGISTER, Valid};
+use crate::plan::{CLOUD, Plan, REFUSED_BY_REGISTER, Valid};
 use crate::print::Teller;
 
 /// How long the vendor answers badly.
@@ -65,7 +65,14 @@ impl Story {
 pub(crate) async fn play(plan: &Plan, teller: &mut Teller) -> anyhow::Result<Story> {
     let vendor_folder = std::env::temp_dir().join(format!("kassa-demo-vendor-{}", std::process::id()));
     std::fs::create_dir_all(&vendor_folder)?;
-    let vendor = Vendor::start(&vendor_folder, "200ms..800ms", &[]).await?;
+    let certificates = vendor_folder.join("certificates");
+    let more = [
+        "--checkonline-certs",
+        certificates.to_str().context("a path in UTF-8")?,
+        "--checkonline-delay",
+        "50ms..300ms",
+    ];
+    let vendor = Vendor::start(&vendor_folder, "200ms..800ms", &more).await?;
     let pace = Pace {
         call: "5s",
         lease: "8s",
@@ -75,6 +82,8 @@ pub(crate) async fn play(plan: &Plan, teller: &mut Teller) -> anyhow::Result<Sto
         ..Pace::default()
     };
     let fleet = Fleet::create("demo", &vendor.atol_url, &pace).await?;
+    let retries = format!("retry_intervals = {}", pace.retry_intervals);
+    fleet.configure(&vendor.checkonline_sections(CLOUD, None, &retries)?)?;
     let pool = fleet.database.pool().await?;
     refuse_some(&vendor, &[]).await?;
     let (mut victim, second, poller) = tokio::try_join!(

@@ -39,6 +39,8 @@ pub(crate) struct Verdict {
     pub(crate) unfinished_attempts: i64,
     /// Sends whose id the vendor knew already: what a lost answer costs.
     pub(crate) adopted: i64,
+    /// Fiscal documents in the books, by vendor.
+    pub(crate) in_the_books: BTreeMap<String, u32>,
     /// Counts and sums by operation and state.
     pub(crate) states: Vec<State>,
 }
@@ -141,6 +143,11 @@ pub(crate) async fn judge(plan: &Plan, story: &Story, elapsed: Duration) -> anyh
         adopted: sqlx::query_scalar("SELECT count(*) FROM attempts WHERE class = 'adopted'")
             .fetch_one(&story.pool)
             .await?,
+        in_the_books: books
+            .registered_by_vendor()
+            .into_iter()
+            .map(|(vendor, count)| (vendor.to_owned(), count))
+            .collect(),
         states: states(story).await?,
     })
 }
