@@ -15,7 +15,7 @@ use lapin::{Connection, ConnectionProperties};
 use serde_json::Value;
 use simulator::{Action, Point, Rule};
 
-use crate::world::{LIMIT, World, pace, within};
+use crate::world::{self, LIMIT, World, within};
 use crate::zombie::{self, Doomed};
 
 fn failing() -> Rule {
@@ -85,6 +85,14 @@ async fn publish_many(world: &World, name: &str, count: usize) -> anyhow::Result
         world.publish("sell", &format!("{name}-{number}")).await?;
     }
     Ok(())
+}
+
+/// Where the vendor fails for each of them, a gate would keep the later ones from being tried.
+fn pace() -> Pace {
+    Pace {
+        gates: "failures = 1000\ninterval = \"200ms\"\nworker_expiry = \"4s\"",
+        ..world::pace()
+    }
 }
 
 async fn until_all_tried(world: &World, count: i64) -> anyhow::Result<()> {
@@ -271,9 +279,6 @@ where
                     format!(
                         "url = \"{url}\"\nconfirm_timeout = \"3s\"\ncanary_interval = \"1s\"\nreconnect_pause = \"1s\""
                     )
-                } else if line == "[gates]" {
-                    // The vendor fails for each of them; a gate would keep the later ones from being tried.
-                    "[gates]\nfailures = 1000".to_owned()
                 } else {
                     line.to_owned()
                 }
