@@ -50,7 +50,8 @@ const MAY_USE: [(&str, &[&str]); 12] = [
 ];
 
 /// Outside libraries that have a home, and who may use them directly. The harness and its binaries may use anything.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 13] = [
+    ("metrics-exporter-prometheus", &["service"]),
     ("lapin", &["queue"]),
     ("async-rs", &["queue"]),
     ("sqlx", &["ledger"]),

@@ -12,6 +12,7 @@ mod layers;
 mod letters;
 mod limits;
 mod main_job;
+mod metrics;
 mod migrations;
 mod outages;
 mod own;

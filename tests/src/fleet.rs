@@ -313,6 +313,20 @@ pub async fn probe(process: &Process, path: &str) -> anyhow::Result<Option<u16>>
     Ok(answer.ok().map(|answer| answer.status().as_u16()))
 }
 
+/// What a process answers at its health address; `None` while it does not listen.
+///
+/// # Errors
+/// When there is no HTTP client, or the answer breaks off.
+pub async fn ask(process: &Process, path: &str) -> anyhow::Result<Option<String>> {
+    let Some(address) = health_address(&process.log()) else {
+        return Ok(None);
+    };
+    match client()?.get(format!("http://{address}/{path}")).send().await {
+        Ok(answer) => Ok(Some(answer.text().await?)),
+        Err(_) => Ok(None),
+    }
+}
+
 /// The same URL at another `host:port`, if there is one.
 pub(crate) fn via(url: &str, address: Option<&str>) -> String {
     let Some(address) = address else { return url.to_owned() };

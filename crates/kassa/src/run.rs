@@ -35,6 +35,7 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
     let config = config::load(file)?.value;
     service::telemetry::init(&config.log)?;
     config.check()?;
+    let metrics = service::metrics::init()?;
     let stop = service::stop::signals().context("signals cannot be received")?;
     let worker = worker_name();
     tracing::info!(worker, version = env!("CARGO_PKG_VERSION"), "kassa starts as {roles:?}");
@@ -55,8 +56,8 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
     let needs_broker = roles.iter().any(|&role| role != Role::Http);
     let broker_check = needs_broker.then(|| health.check("broker"));
     // Before anything is claimed: an address that is taken ends the process, and claims would wait for their leases.
-    let listening = service::health::serve(config.health.listen, health.clone(), stop.clone()).await?;
-    tracing::info!(address = %listening.address(), "ready to answer /healthz and /readyz");
+    let listening = service::health::serve(config.health.listen, health.clone(), Some(metrics), stop.clone()).await?;
+    tracing::info!(address = %listening.address(), "ready to answer /healthz, /readyz and /metrics");
     let http = match wants(roles, Role::Http) {
         true => Some(http::bind(&config.http, &ledger, &config.directory(), &registry).await?),
         false => None,
@@ -252,6 +253,11 @@ fn spawn_poller(supervisor: &mut Supervisor, poller: &Poller) {
     supervisor.spawn("replay", move || {
         let poller = replaying.clone();
         async move { poller.replay().await }
+    });
+    let measuring = poller.clone();
+    supervisor.spawn("measure", move || {
+        let poller = measuring.clone();
+        async move { poller.measure().await }
     });
     let draining = poller.clone();
     supervisor.spawn("drain", move || {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use receipt::event::EventType;
 use receipt::policy::RETIRED_CHECKS;
 use receipt::state::{Change, State};
-use receipt::{ExternalId, Failure, FiscalDocument, Refusal, TransactionId, VendorUuid};
+use receipt::{ExternalId, Failure, FiscalDocument, Refusal, StateName, TransactionId, VendorUuid};
 
 use crate::claim::{Claimed, millis};
 use crate::error::LedgerError;
@@ -58,6 +58,20 @@ pub enum Verdict {
     Failed(Failure),
     /// The outcome is not known.
     Unknown,
+}
+
+impl Verdict {
+    /// The state that it brings a transaction into.
+    #[must_use]
+    pub const fn state(&self) -> StateName {
+        match self {
+            Self::Accepted { .. } => StateName::Waiting,
+            Self::Done(_) => StateName::Done,
+            Self::Retry { .. } | Self::Rekey { .. } => StateName::Retrying,
+            Self::Failed(_) => StateName::Failed,
+            Self::Unknown => StateName::Unknown,
+        }
+    }
 }
 
 /// The result of one claim. Consumes the claim, so that it is recorded once.

@@ -81,6 +81,20 @@ pub enum PollVerdict {
     Unknown,
 }
 
+impl PollVerdict {
+    /// The state that it brings a transaction into whose live registration was asked about; `None` if nothing moves.
+    #[must_use]
+    pub const fn state(&self) -> Option<StateName> {
+        match self {
+            Self::Again(_) | Self::Dead(_) => None,
+            Self::Done(_) => Some(StateName::Done),
+            Self::Rekey { .. } => Some(StateName::Retrying),
+            Self::Failed(_) => Some(StateName::Failed),
+            Self::Unknown => Some(StateName::Unknown),
+        }
+    }
+}
+
 /// The result of one poll. Consumes what was asked about, and carries a token, so that it is recorded once.
 #[derive(Debug, Clone)]
 pub struct PollRecord {

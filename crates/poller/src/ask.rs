@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use ledger::{
     CloseReason, Evidence, LedgerError, PollLimit, PollRecord, PollVerdict, Polled, Quota, Recorded, until_taken,
 };
-use receipt::{Refusal, RetryClass, RetryPolicy};
+use receipt::{Refusal, RetryClass, RetryPolicy, StateName, VendorName};
+use service::metrics;
 use tracing::Instrument;
+use vendors::{News, Reply};
 
 use crate::decide::decide;
 use crate::places::Place;
@@ -73,11 +76,15 @@ pub(crate) async fn tell_overdue(context: &Context) -> Result<usize, LedgerError
 async fn ask(context: Arc<Context>, polled: Polled, slot: Place) {
     // Only accounts that can be asked have slots, and only what has a slot is claimed.
     let vendor = context.registry.get(&polled.account);
-    let Some(follower) = vendor.as_deref().and_then(vendors::Vendor::follower) else {
+    let Some((name, follower)) = vendor
+        .as_deref()
+        .and_then(|vendor| Some((vendor.name(), vendor.follower()?)))
+    else {
         return;
     };
     let reply = follower.follow(&polled.vendor_uuid).await;
     drop(slot);
+    measure(name, &reply);
     if let Err(refusal) = &reply.outcome {
         halt(&context, &polled, refusal).await;
     }
@@ -104,9 +111,20 @@ async fn ask(context: Arc<Context>, polled: Polled, slot: Place) {
         answer: reply.exchange.answer,
         duration: reply.exchange.duration,
     };
+    let (operation, accepted_at) = (polled.subject.operation, polled.accepted_at);
+    let moves = decided.verdict.state().filter(|_| polled.retired.is_none());
     let record = PollRecord::new(polled, evidence, decided.refusal, decided.verdict);
     match until_taken(&context.abort, "a poll", || context.ledger.record_poll(record.clone())).await {
-        Ok(Recorded::Applied | Recorded::Fenced | Recorded::Already) => {}
+        Ok(Recorded::Applied | Recorded::Already) => {
+            if let Some(state) = moves {
+                metrics::receipt(name.as_str(), operation.name(), state.name());
+            }
+            if moves == Some(StateName::Done) {
+                let age = Timestamp::now().duration_since(accepted_at);
+                metrics::registered(name.as_str(), age.try_into().unwrap_or_default());
+            }
+        }
+        Ok(Recorded::Fenced) => {}
         // A machine must not choose another key than the next one.
         Err(LedgerError::ExternalIdTaken) => {
             let unknown = record.unknown();
@@ -121,6 +139,19 @@ async fn ask(context: Arc<Context>, polled: Polled, slot: Place) {
             tracing::error!(error, "the answer is not recorded; it is asked for again");
         }
     }
+}
+
+fn measure(vendor: &VendorName, reply: &Reply<News>) {
+    let refusal = match &reply.outcome {
+        Ok(News::Done { .. }) => None,
+        Ok(News::None(refusal)) => refusal.as_deref(),
+        Ok(News::Refused(refusal)) | Err(refusal) => Some(&**refusal),
+    };
+    if let Some(refusal) = refusal {
+        metrics::vendor_error(vendor.as_str(), &refusal.kind, &refusal.code);
+    }
+    let outcome = refusal.map_or("ok", |refusal| refusal.class.name());
+    metrics::vendor_call(vendor.as_str(), "poll", outcome, reply.exchange.duration);
 }
 
 /// An account that is certainly refused is not asked again, and nothing is sent by it, until a sender's probe works.

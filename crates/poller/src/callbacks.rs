@@ -20,6 +20,7 @@ use axum::routing::post;
 use ledger::{Hint, Ledger, LedgerError, Outage};
 use receipt::intake::Directory;
 use service::http::{problem, problem_for_now};
+use service::metrics;
 use vendors::{Named, Registry};
 
 use addresses::Addresses;
@@ -69,9 +70,11 @@ async fn called(
         .and_then(|Path((vendor, store, secret))| callbacks.addresses.find(&vendor, &store, &secret));
     let Some(address) = address else {
         callbacks.strangers.one_more();
+        metrics::callback("unknown", "refused");
         return problem(StatusCode::NOT_FOUND);
     };
     if !address.pace.allows() {
+        metrics::callback(address.vendor.as_str(), "later");
         return problem_for_now(StatusCode::TOO_MANY_REQUESTS, COME_AGAIN);
     }
     let body = match tokio::time::timeout(READING, Bytes::from_request(request, &())).await {
@@ -93,10 +96,13 @@ async fn called(
         external_id,
     };
     tracing::debug!(store = %hint.store, vendor.name = %hint.vendor, "a callback came");
-    match tokio::time::timeout(WRITING, callbacks.ledger.hint(hint)).await {
+    let answer = match tokio::time::timeout(WRITING, callbacks.ledger.hint(hint)).await {
         Ok(taken) => callbacks.answer(taken),
         Err(_) => problem_for_now(StatusCode::SERVICE_UNAVAILABLE, COME_AGAIN),
-    }
+    };
+    let outcome = if answer.status().is_success() { "taken" } else { "later" };
+    metrics::callback(address.vendor.as_str(), outcome);
+    answer
 }
 
 /// A redirect on the way turns a POST into a GET, which has no body.

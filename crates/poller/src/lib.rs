@@ -5,6 +5,7 @@ pub mod callbacks;
 mod config;
 mod decide;
 mod drain;
+mod measure;
 mod places;
 mod poller;
 mod relay;

@@ -17,10 +17,12 @@ use vendors::Registry;
 use crate::config::Config;
 use crate::drain::Drain;
 use crate::places::Places;
-use crate::{ask, relay, replay};
+use crate::{ask, measure, relay, replay};
 
 /// What an aborted question gets to say so.
 const ABORTING: Duration = Duration::from_millis(500);
+/// How often the table is asked for `/metrics`.
+const MEASURING: Duration = Duration::from_secs(15);
 
 /// What every loop of a poller shares.
 pub(crate) struct Context {
@@ -148,6 +150,26 @@ impl Poller {
         let mut outage = Outage::of("overdue receipts");
         while context.stop.run_until_cancelled(ticks.tick()).await.is_some() {
             while outage.over(ask::tell_overdue(context).await)?.unwrap_or(0) > 0 && !context.stop.is_cancelled() {}
+        }
+        Ok(())
+    }
+
+    /// The loop that tells `/metrics` what there is.
+    ///
+    /// # Errors
+    /// When the database refuses the question; an outage is waited for.
+    pub async fn measure(&self) -> anyhow::Result<()> {
+        let context = &self.context;
+        let mut ticks = tokio::time::interval(MEASURING);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut outage = Outage::of("metrics");
+        while context.stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            let accounts = context
+                .registry
+                .accounts()
+                .filter_map(|account| context.registry.get(account));
+            let vendors = accounts.map(|vendor| vendor.name().clone());
+            outage.over(measure::measure(&context.ledger, vendors).await)?;
         }
         Ok(())
     }

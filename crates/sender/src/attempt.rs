@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use ledger::{Claimed, Evidence, LedgerError, Outcome, Recorded, until_taken};
 use queue::Pointer;
 use receipt::policy::Gate;
-use receipt::{Refusal, RetryClass, RetryPolicy, Text};
+use receipt::{Refusal, RetryClass, RetryPolicy, StateName, Text};
+use service::metrics;
 use tracing::Instrument;
 use vendors::{Call, Exchange, Rendering, Reply, Vendor};
 
@@ -91,8 +92,21 @@ async fn run(context: &Arc<Context>, claimed: Claimed, claimed_at: Instant, slot
     slot.begin();
     let began = Instant::now();
     let reply = vendor.register(&call).await;
+    measure(&claimed, &reply);
     let gate = context.gates.note(&claimed, &reply.outcome, slot, began).await;
     record(context, Some(vendor), claimed, reply, horizon, gate).await;
+}
+
+fn measure(claimed: &Claimed, reply: &Reply<vendors::Registered>) {
+    let vendor = claimed.vendor.as_str();
+    let outcome = match &reply.outcome {
+        Ok(_) => "ok",
+        Err(refusal) => {
+            metrics::vendor_error(vendor, &refusal.kind, &refusal.code);
+            refusal.class.name()
+        }
+    };
+    metrics::vendor_call(vendor, "send", outcome, reply.exchange.duration);
 }
 
 /// Whether a call that begins now could outlive the lease, or we are stopping.
@@ -199,6 +213,7 @@ pub(crate) async fn finish(
         fence: claimed.attempt,
     };
     let (vendor, account) = (claimed.vendor.clone(), claimed.account.clone());
+    let (operation, state, accepted_at) = (claimed.subject.operation, verdict.state(), claimed.accepted_at);
     let evidence = Evidence {
         request: exchange.request,
         http_status: exchange.http_status,
@@ -214,6 +229,10 @@ pub(crate) async fn finish(
     };
     match until_taken(&context.abort, "the outcome", || context.ledger.record(outcome.clone())).await {
         Ok(Recorded::Applied | Recorded::Already) => {
+            metrics::receipt(vendor.as_str(), operation.name(), state.name());
+            if state == StateName::Done {
+                metrics::registered(vendor.as_str(), since(accepted_at));
+            }
             if let Some(wait) = pointer
                 && context.config.delays == crate::Delays::Broker
             {
@@ -237,6 +256,10 @@ pub(crate) async fn finish(
             tracing::error!(error, "the outcome is not recorded; the claim ends with its lease");
         }
     }
+}
+
+fn since(time: Timestamp) -> Duration {
+    Timestamp::now().duration_since(time).try_into().unwrap_or_default()
 }
 
 fn tell(claimed: &Claimed, refusal: Option<&Refusal>, verdict: &ledger::Verdict, duration: Duration) {

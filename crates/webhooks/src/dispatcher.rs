@@ -13,6 +13,7 @@ use ledger::{
 };
 use receipt::{StoreCode, StoreSettings};
 use service::health::Check;
+use service::metrics;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -289,6 +290,10 @@ async fn deliver(context: Arc<Context>, delivery: Delivery, slot: Option<OwnedSe
 }
 
 fn tell(delivery: &Delivery, line: &Line, outcome: &DeliveryOutcome) {
+    metrics::webhook(match outcome.verdict {
+        DeliveryVerdict::Delivered => "delivered",
+        DeliveryVerdict::Again { .. } | DeliveryVerdict::Exhausted | DeliveryVerdict::Gone => "failed",
+    });
     let (store, event, host) = (&delivery.event.store, delivery.event.id, line.endpoint.host());
     let heard = outcome.http_status.map_or_else(
         || outcome.error.clone().unwrap_or_default(),

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{CheckReport, Health, LoopReport, State};
+use crate::metrics::Metrics;
 
 /// The probes can't be served.
 #[derive(Debug, thiserror::Error)]
@@ -48,11 +49,16 @@ impl Listening {
     }
 }
 
-/// Answers the probes on `listen`. From the moment `stop` is cancelled `/readyz` is 503, so that no new work is routed here.
+/// Answers the probes and `/metrics` on `listen`. From the moment `stop` is cancelled `/readyz` is 503, so that no new work is routed here.
 ///
 /// # Errors
 /// When the address can't be bound; the message names the address and the cure.
-pub async fn serve(listen: SocketAddr, health: Health, stop: CancellationToken) -> Result<Listening, HealthError> {
+pub async fn serve(
+    listen: SocketAddr,
+    health: Health,
+    metrics: Option<Metrics>,
+    stop: CancellationToken,
+) -> Result<Listening, HealthError> {
     let failed = |source| HealthError {
         address: listen,
         source,
@@ -60,19 +66,28 @@ pub async fn serve(listen: SocketAddr, health: Health, stop: CancellationToken) 
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let mut server = JoinSet::new();
-    server.spawn(axum::serve(listener, router(health, stop)).into_future());
+    server.spawn(axum::serve(listener, router(health, metrics, stop)).into_future());
     Ok(Listening {
         address,
         _server: server,
     })
 }
 
-/// `/healthz` and `/readyz`, for a role that has a listener of its own. Nothing is logged.
-pub fn router(health: Health, stop: CancellationToken) -> Router {
-    Router::new()
+/// `/healthz`, `/readyz` and `/metrics`. Nothing is logged.
+fn router(health: Health, metrics: Option<Metrics>, stop: CancellationToken) -> Router {
+    let mut router = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .with_state(Probed { health, stop })
+        .with_state(Probed { health, stop });
+    if let Some(metrics) = metrics {
+        router = router.route("/metrics", get(move || async move { told(&metrics) }));
+    }
+    router
+}
+
+fn told(metrics: &Metrics) -> impl IntoResponse + use<> {
+    let format = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (format, metrics.render())
 }
 
 #[derive(Clone)]

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-pub use http::{HealthError, Listening, router, serve};
+pub use http::{HealthError, Listening, serve};
 
 /// Section `[health]`.
 #[derive(Debug, Clone, Deserialize, Serialize)]

@@ -15,7 +15,7 @@ struct Probed {
 
 async fn a_process() -> Probed {
     let (health, stop) = (Health::default(), CancellationToken::new());
-    let listening = serve(ANY_PORT, health.clone(), stop.clone()).await.unwrap();
+    let listening = serve(ANY_PORT, health.clone(), None, stop.clone()).await.unwrap();
     Probed {
         health,
         stop,
@@ -115,7 +115,7 @@ fn the_same_name_is_the_same_check() {
 async fn an_address_in_use_is_an_error_that_names_it_and_the_cure() {
     let process = a_process().await;
     let address = process.listening.address();
-    let error = serve(address, Health::default(), CancellationToken::new())
+    let error = serve(address, Health::default(), None, CancellationToken::new())
         .await
         .unwrap_err();
     let told = crate::error::chain(&error);
