@@ -18,7 +18,13 @@ use crate::{
 
 /// Tests that start private servers because they kill them. Where both servers run in containers, or elsewhere, their
 /// programs may be missing.
-const OWN_SERVERS: [&str; 2] = ["own::", "every_receipt_is_registered_once_whatever_strikes_the_fleet"];
+const OWN_SERVERS: [&str; 5] = [
+    "own::",
+    "killed_broker::",
+    "zombie",
+    "a_broker_restored_from_nothing",
+    "every_receipt_is_registered_once_whatever_strikes_the_fleet",
+];
 
 /// Runs all checks, or, when there are words to choose tests by, only the tests whose names contain one of them.
 pub(crate) fn test(words: &[&str]) -> Result<()> {
