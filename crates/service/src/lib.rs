@@ -9,6 +9,7 @@ pub mod error;
 pub mod health;
 pub mod http;
 pub mod limiter;
+pub mod pace;
 pub mod stop;
 pub mod supervise;
 pub mod telemetry;
