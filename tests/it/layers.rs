@@ -50,14 +50,16 @@ const MAY_USE: [(&str, &[&str]); 12] = [
 ];
 
 /// Outside libraries that have a home, and who may use them directly. The harness and its binaries may use anything.
-const HOMES: [(&str, &[&str]); 13] = [
+const HOMES: [(&str, &[&str]); 14] = [
     ("metrics-exporter-prometheus", &["service"]),
     ("lapin", &["queue"]),
     ("async-rs", &["queue"]),
     ("sqlx", &["ledger"]),
     ("jiff-sqlx", &["ledger"]),
     ("reqwest", &["vendors", "webhooks", "simulator"]),
-    ("axum", &["service", "poller", "simulator"]),
+    // A router belongs to whoever knows what is asked for; `service` listens, and `kassa` puts the routers together.
+    ("axum", &["service", "poller", "producer", "simulator"]),
+    ("utoipa", &["producer"]),
     ("hyper", &["service", "simulator"]),
     ("tracing-subscriber", &["service", "simulator"]),
     ("config", &["service"]),

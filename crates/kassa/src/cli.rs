@@ -48,6 +48,9 @@ enum Command {
         #[command(subcommand)]
         command: WebhookCommand,
     },
+    /// Make, list and revoke keys of the HTTP API.
+    #[command(subcommand)]
+    Key(commands::key::KeyCommand),
     /// Compare and repair exchanges and queues at the broker.
     Topology(commands::topology::TopologyArgs),
 }
@@ -66,7 +69,7 @@ pub(crate) enum Role {
     Sender,
     /// Polls vendors, publishes events, drains the broker's dead letters.
     Poller,
-    /// Answers over HTTP: the callbacks of vendors.
+    /// Answers over HTTP: the API, and the callbacks of vendors.
     Http,
     /// Everything, for a small shop.
     All,
@@ -240,6 +243,7 @@ pub(crate) async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Cancel(args) => commands::cancel::run(config, &args).await,
         Command::Account(command) => commands::account::run(config, command).await,
         Command::Webhook { command } => commands::webhook::run(config, command).await,
+        Command::Key(command) => commands::key::run(config, command).await,
         Command::Topology(args) => commands::topology::run(config, args).await,
     }
 }

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::Ledger;
+use producer::Producer;
+use queue::Pointers;
 use receipt::StoreCode;
 use receipt::intake::Directory;
 use serde::Deserialize;
@@ -13,6 +16,9 @@ use service::supervise::Supervisor;
 use tokio_util::sync::CancellationToken;
 use url::{Host, Url};
 use vendors::Registry;
+
+/// For accepting a receipt and reading it back, beside the wait for its outcome.
+const BESIDE_A_WAIT: Duration = Duration::from_secs(2);
 
 /// Section `[http]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,6 +43,15 @@ pub(crate) struct HttpConfig {
     pub(crate) request_timeout: Duration,
     /// Callbacks a second that one process takes for one store.
     pub(crate) callback_rate: u32,
+    /// Requests a second that one process takes with one key of the API.
+    pub(crate) key_rate: u32,
+    /// Requests with one key that one process answers at once.
+    pub(crate) key_requests: usize,
+    /// The longest time that a request may ask to wait for a receipt's outcome.
+    #[serde(with = "service::config::duration")]
+    pub(crate) longest_wait: Duration,
+    /// Requests that may wait so at once.
+    pub(crate) waiting: usize,
     /// How long a stopping process waits for answers under way.
     #[serde(with = "service::config::duration")]
     pub(crate) drain: Duration,
@@ -53,6 +68,8 @@ impl HttpConfig {
                 "callback_rate",
                 usize::try_from(self.callback_rate).unwrap_or(usize::MAX),
             ),
+            ("key_rate", usize::try_from(self.key_rate).unwrap_or(usize::MAX)),
+            ("key_requests", self.key_requests),
         ] {
             if count == 0 {
                 faults.push(format!("http.{key}: must be at least 1"));
@@ -65,6 +82,12 @@ impl HttpConfig {
             if time.is_zero() {
                 faults.push(format!("http.{key}: must be above 0"));
             }
+        }
+        // A wait needs some time before and after it.
+        if self.longest_wait + BESIDE_A_WAIT > self.request_timeout {
+            faults.push(format!(
+                "http.longest_wait: must be at least {BESIDE_A_WAIT:?} below http.request_timeout"
+            ));
         }
         faults.extend(
             self.public_url
@@ -98,6 +121,15 @@ impl HttpConfig {
                     .to_owned(),
             ),
             _ => Some("must begin with https://".to_owned()),
+        }
+    }
+
+    const fn api_limits(&self) -> producer::http::Limits {
+        producer::http::Limits {
+            key_rate: self.key_rate,
+            key_requests: self.key_requests,
+            longest_wait: self.longest_wait,
+            waiting: self.waiting,
         }
     }
 
@@ -152,10 +184,21 @@ pub(crate) fn callback_faults(
 pub(crate) async fn bind(
     config: &HttpConfig,
     ledger: &Ledger,
-    directory: &Directory,
+    directory: &Arc<Directory>,
     registry: &Registry,
+    pointers: &Pointers,
+    stop: &CancellationToken,
 ) -> Result<Server, HttpError> {
-    let router = poller::callbacks::router(ledger.clone(), directory, registry, config.callback_rate);
+    let producer = Producer::new(ledger.clone(), Arc::clone(directory), pointers.clone());
+    let api = producer::http::router(
+        ledger.clone(),
+        Arc::clone(directory),
+        producer,
+        config.api_limits(),
+        stop.clone(),
+    );
+    let callbacks = poller::callbacks::router(ledger.clone(), directory, registry, config.callback_rate);
+    let router = api.merge(callbacks);
     let server = Server::bind(config.listen, router, config.limits()).await?;
     tracing::info!(address = %server.address(), "listening for HTTP");
     Ok(server)
@@ -185,8 +228,12 @@ mod tests {
             connections: 1,
             requests: 1,
             head_timeout: Duration::from_secs(1),
-            request_timeout: Duration::from_secs(1),
+            request_timeout: Duration::from_secs(2),
             callback_rate: 1,
+            key_rate: 1,
+            key_requests: 1,
+            longest_wait: Duration::ZERO,
+            waiting: 0,
             drain: Duration::ZERO,
         }
     }
@@ -219,8 +266,9 @@ mod tests {
         let mut config = config(false);
         assert!(config.faults().is_empty());
         (config.connections, config.requests, config.callback_rate) = (0, 0, 0);
+        (config.key_rate, config.key_requests) = (0, 0);
         (config.head_timeout, config.request_timeout) = (Duration::ZERO, Duration::ZERO);
         config.public_url = Some("http://shop.example".to_owned());
-        assert_eq!(config.faults().len(), 6, "{:?}", config.faults());
+        assert_eq!(config.faults().len(), 9, "{:?}", config.faults());
     }
 }

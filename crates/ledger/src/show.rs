@@ -50,6 +50,8 @@ pub struct TransactionRow {
     pub state: String,
     /// Why it failed.
     pub failure: Option<String>,
+    /// Counts every change of the row.
+    pub version: i64,
     /// The key at the vendor.
     pub external_id: String,
     /// The vendor's own id.
@@ -159,26 +161,27 @@ pub struct Summary {
     pub total_kopecks: i64,
 }
 
-struct Row {
-    id: Uuid,
-    store: String,
-    operation: String,
-    document_number: String,
-    document_part: String,
-    revision: i32,
-    replaces: Option<Uuid>,
-    order_number: Option<String>,
-    account: String,
-    state: String,
-    failure: Option<String>,
-    external_id: String,
-    vendor_uuid: Option<String>,
-    due_at: Option<jiff_sqlx::Timestamp>,
-    trials: i32,
-    total_kopecks: i64,
-    fiscal: Option<Json<FiscalDocument>>,
-    accepted_at: jiff_sqlx::Timestamp,
-    updated_at: jiff_sqlx::Timestamp,
+pub(crate) struct Row {
+    pub(crate) id: Uuid,
+    pub(crate) store: String,
+    pub(crate) operation: String,
+    pub(crate) document_number: String,
+    pub(crate) document_part: String,
+    pub(crate) revision: i32,
+    pub(crate) replaces: Option<Uuid>,
+    pub(crate) order_number: Option<String>,
+    pub(crate) account: String,
+    pub(crate) state: String,
+    pub(crate) failure: Option<String>,
+    pub(crate) version: i64,
+    pub(crate) external_id: String,
+    pub(crate) vendor_uuid: Option<String>,
+    pub(crate) due_at: Option<jiff_sqlx::Timestamp>,
+    pub(crate) trials: i32,
+    pub(crate) total_kopecks: i64,
+    pub(crate) fiscal: Option<Json<FiscalDocument>>,
+    pub(crate) accepted_at: jiff_sqlx::Timestamp,
+    pub(crate) updated_at: jiff_sqlx::Timestamp,
 }
 
 impl From<Row> for TransactionRow {
@@ -195,6 +198,7 @@ impl From<Row> for TransactionRow {
             account: row.account,
             state: row.state,
             failure: row.failure,
+            version: row.version,
             external_id: row.external_id,
             vendor_uuid: row.vendor_uuid,
             due_at: row.due_at.map(jiff_sqlx::Timestamp::to_jiff),
@@ -217,7 +221,7 @@ impl Ledger {
             Row,
             r#"
             SELECT id, store, operation, document_number, document_part, order_number, account, state, failure,
-                revision, replaces, external_id, vendor_uuid, trials, total_kopecks,
+                revision, replaces, version, external_id, vendor_uuid, trials, total_kopecks,
                 fiscal AS "fiscal: Json<FiscalDocument>",
                 due_at AS "due_at: jiff_sqlx::Timestamp",
                 accepted_at AS "accepted_at: jiff_sqlx::Timestamp",
@@ -250,7 +254,7 @@ impl Ledger {
             Row,
             r#"
             SELECT id, store, operation, document_number, document_part, order_number, account, state, failure,
-                revision, replaces, external_id, vendor_uuid, trials, total_kopecks,
+                revision, replaces, version, external_id, vendor_uuid, trials, total_kopecks,
                 fiscal AS "fiscal: Json<FiscalDocument>",
                 due_at AS "due_at: jiff_sqlx::Timestamp",
                 accepted_at AS "accepted_at: jiff_sqlx::Timestamp",

@@ -5,7 +5,7 @@
 //! and the load is the same 200: nobody learns which ids there are.
 
 mod addresses;
-mod pace;
+mod strangers;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,7 +24,7 @@ use service::metrics;
 use vendors::{Named, Registry};
 
 use addresses::Addresses;
-use pace::Strangers;
+use strangers::Strangers;
 
 /// The form of [`receipt::callback::path`].
 const ROUTE: &str = "/callbacks/{vendor}/{store}/{secret}";

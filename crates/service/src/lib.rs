@@ -10,6 +10,7 @@ pub mod health;
 pub mod http;
 pub mod limiter;
 pub mod metrics;
+pub mod pace;
 pub mod stop;
 pub mod supervise;
 pub mod telemetry;

@@ -5,6 +5,7 @@ pub(crate) mod actor;
 pub(crate) mod cancel;
 pub(crate) mod check_config;
 pub(crate) mod dead;
+pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod migrate;
 pub(crate) mod resolve;

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use receipt::intake::Directory;
 use receipt::{StoreCode, VendorName};
+use service::pace::Pace;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use vendors::{Named, Registry, Vendor};
-
-use super::pace::Pace;
 
 /// Every address that is answered, known by its digest alone.
 ///

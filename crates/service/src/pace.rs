@@ -7,11 +7,10 @@ use tokio::time::Instant;
 
 /// What may come at once although it is more than the pace: so many seconds of it.
 const BURST: Duration = Duration::from_secs(5);
-/// How often strangers are told of.
-const TELLING: Duration = Duration::from_secs(60);
 
 /// So many a second on average, with a burst (generic cell rate algorithm: one time instead of a count of tokens).
-pub(super) struct Pace {
+#[derive(Debug)]
+pub struct Pace {
     apart: Duration,
     /// When the next one would come if all came evenly.
     next: Mutex<Instant>,
@@ -19,7 +18,8 @@ pub(super) struct Pace {
 
 impl Pace {
     /// `rate` a second; 0 counts as 1.
-    pub(super) fn new(rate: u32) -> Self {
+    #[must_use]
+    pub fn new(rate: u32) -> Self {
         Self {
             apart: Duration::from_secs(1) / rate.max(1),
             next: Mutex::new(Instant::now()),
@@ -27,7 +27,8 @@ impl Pace {
     }
 
     /// Takes one, if it may come now.
-    pub(super) fn allows(&self) -> bool {
+    #[must_use]
+    pub fn allows(&self) -> bool {
         let now = Instant::now();
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let allowed = next.saturating_duration_since(now) + self.apart <= BURST;
@@ -35,28 +36,6 @@ impl Pace {
             *next = (*next).max(now) + self.apart;
         }
         allowed
-    }
-}
-
-/// Counts those who came to an address that is not ours, and tells now and then: a secret was dropped too early, or
-/// somebody tries.
-#[derive(Default)]
-pub(super) struct Strangers {
-    untold: Mutex<(u64, Option<Instant>)>,
-}
-
-impl Strangers {
-    pub(super) fn one_more(&self) {
-        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
-        let (count, told) = &mut *untold;
-        *count += 1;
-        if told.is_none_or(|told| told.elapsed() >= TELLING) {
-            tracing::warn!(
-                count,
-                "{count} callbacks came to an address that no store has; see callback_secrets of the stores"
-            );
-            (*count, *told) = (0, Some(Instant::now()));
-        }
     }
 }
 

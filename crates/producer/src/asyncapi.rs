@@ -1,0 +1,180 @@
+//! The AsyncAPI document: what a shop publishes and what it is told over AMQP 0-9-1.
+//!
+//! Both payloads are the JSON Schemas of the contracts themselves; names at the broker come from `queue`.
+
+use queue::{Exchange, Prefix};
+use receipt::request::MESSAGE_TYPE;
+use serde_json::{Map, Value, json};
+
+use crate::schema;
+
+const REQUEST: &str = "ReceiptRequest";
+const EVENT: &str = "Event";
+
+/// The `AsyncAPI` 3.0 document of requests and events, version 1, with the usual prefix of names at the broker.
+#[must_use]
+pub fn document() -> Value {
+    let prefix = Prefix::default();
+    let mut schemas = Map::new();
+    schema::hoist(REQUEST, receipt::request::schema(), &mut schemas);
+    schema::hoist(EVENT, receipt::event::schema(), &mut schemas);
+    json!({
+        "asyncapi": "3.0.0",
+        "id": "urn:kassa:asyncapi.v1",
+        "info": {
+            "title": "kassa",
+            "version": "1",
+            "description": "Registers fiscal receipts (54-FZ) exactly once. Names at the broker begin with \
+                `broker.prefix`; this document shows the usual one.",
+            "license": { "name": "MIT" }
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "broker": {
+                "host": "localhost:5672",
+                "protocol": "amqp",
+                "protocolVersion": "0.9.1",
+                "description": "RabbitMQ 3.10 or later. `kassa topology apply` declares exchanges and queues."
+            }
+        },
+        "channels": {
+            "requests": {
+                "address": "{store}",
+                "title": "Requests of shops",
+                "description": "The routing key is the store's code.",
+                "parameters": { "store": { "description": "Code of the store: 1 to 16 characters of a-z, 0-9 and -." } },
+                "messages": { "receiptRequest": { "$ref": "#/components/messages/receiptRequest" } },
+                "bindings": { "amqp": exchange(&prefix, &Exchange::Requests) }
+            },
+            "events": {
+                "address": "{store}.{type}",
+                "title": "Events",
+                "description": "Bind a queue of your own: `main.receipt.*` is everything about the receipts of the store \
+                    main. Nobody keeps events for a queue that is not there.",
+                "parameters": {
+                    "store": { "description": "Code of the store." },
+                    "type": {
+                        "description": "What happened.",
+                        "enum": receipt::event::EventType::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>()
+                    }
+                },
+                "messages": { "event": { "$ref": "#/components/messages/event" } },
+                "bindings": { "amqp": exchange(&prefix, &Exchange::Events) }
+            }
+        },
+        "operations": {
+            "submitReceipt": {
+                "action": "receive",
+                "channel": { "$ref": "#/channels/requests" },
+                "summary": "kassa accepts a receipt once.",
+                "description": "Publish persistently, with confirms and `mandatory`. The confirm says that the broker has \
+                    it, the event receipt.accepted that kassa has it. Publishing again is harmless: the document is the \
+                    key.",
+                "messages": [{ "$ref": "#/channels/requests/messages/receiptRequest" }],
+                "bindings": { "amqp": { "deliveryMode": 2, "mandatory": true, "ack": true, "bindingVersion": "0.3.0" } }
+            },
+            "tell": {
+                "action": "send",
+                "channel": { "$ref": "#/channels/events" },
+                "summary": "kassa tells what became of a receipt, at least once.",
+                "messages": [{ "$ref": "#/channels/events/messages/event" }],
+                "bindings": { "amqp": { "deliveryMode": 2, "bindingVersion": "0.3.0" } }
+            }
+        },
+        "components": {
+            "messages": {
+                "receiptRequest": {
+                    "name": MESSAGE_TYPE,
+                    "title": "A request to register a receipt",
+                    "contentType": "application/json",
+                    "headers": { "$ref": "#/components/schemas/RequestHeaders" },
+                    "payload": { "$ref": format!("{}{REQUEST}", schema::PLACE) },
+                    "correlationId": {
+                        "description": "The property `message_id`; request.rejected and receipt.conflict carry it as \
+                            `correlation_id`.",
+                        "location": "$message.header#/message_id"
+                    },
+                    "bindings": { "amqp": { "messageType": MESSAGE_TYPE, "bindingVersion": "0.3.0" } },
+                    "examples": [{
+                        "name": "sale",
+                        "headers": { "content_type": "application/json", "type": MESSAGE_TYPE, "message_id": "000000417" },
+                        "payload": crate::example::request()
+                    }]
+                },
+                "event": {
+                    "name": "event.v1",
+                    "title": "What happened",
+                    "contentType": "application/json",
+                    "headers": { "$ref": "#/components/schemas/EventHeaders" },
+                    "payload": { "$ref": format!("{}{EVENT}", schema::PLACE) },
+                    "bindings": { "amqp": { "messageType": "receipt.done", "bindingVersion": "0.3.0" } },
+                    "examples": [{
+                        "name": "done",
+                        "headers": {
+                            "content_type": "application/json",
+                            "type": "receipt.done",
+                            "message_id": "019ab1c2-3d4e-7f60-8a1b-2c3d4e5f6071"
+                        },
+                        "payload": crate::example::event()
+                    }]
+                }
+            },
+            "schemas": with_headers(schemas)
+        }
+    })
+}
+
+fn exchange(prefix: &Prefix, exchange: &Exchange) -> Value {
+    json!({
+        "is": "routingKey",
+        "exchange": { "name": prefix.exchange(exchange), "type": "topic", "durable": true, "autoDelete": false },
+        "bindingVersion": "0.3.0"
+    })
+}
+
+/// The properties and headers of messages.
+fn with_headers(mut schemas: Map<String, Value>) -> Map<String, Value> {
+    let traceparent = json!({ "type": "string", "description": "Header: W3C trace context, carried on." });
+    schemas.insert(
+        "RequestHeaders".to_owned(),
+        json!({
+            "type": "object",
+            "properties": {
+                "content_type": { "type": "string", "description": "Property; not looked at." },
+                "type": {
+                    "type": "string",
+                    "enum": [MESSAGE_TYPE, ""],
+                    "description": "Property; may be left out. Any other type is refused."
+                },
+                "message_id": {
+                    "type": "string",
+                    "maxLength": 255,
+                    "description": "Property: yours, to recognise answers by."
+                },
+                "traceparent": traceparent
+            }
+        }),
+    );
+    schemas.insert(
+        "EventHeaders".to_owned(),
+        json!({
+            "type": "object",
+            "required": ["content_type", "type", "message_id"],
+            "properties": {
+                "content_type": { "const": "application/json", "description": "Property." },
+                "type": { "type": "string", "description": "Property: the event's type." },
+                "message_id": {
+                    "type": "string",
+                    "format": "uuid",
+                    "description": "Property: the event's id. The same id is the same event."
+                },
+                "correlation_id": {
+                    "type": "string",
+                    "maxLength": 255,
+                    "description": "Property, with request.rejected and receipt.conflict: `message_id` of the request."
+                }
+            }
+        }),
+    );
+    schemas
+}
