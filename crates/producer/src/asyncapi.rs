@@ -55,7 +55,7 @@ pub fn document() -> Value {
                     "store": { "description": "Code of the store." },
                     "type": {
                         "description": "What happened.",
-                        "enum": receipt::event::EventType::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>()
+                        "enum": event_types()
                     }
                 },
                 "messages": { "event": { "$ref": "#/components/messages/event" } },
@@ -122,6 +122,17 @@ pub fn document() -> Value {
             "schemas": with_headers(schemas)
         }
     })
+}
+
+/// Every type of event, from the contract itself.
+fn event_types() -> Vec<Value> {
+    let schema = receipt::event::schema();
+    let kinds = ["ReceiptEventType", "RequestEventType", "AccountEventType"];
+    kinds
+        .iter()
+        .flat_map(|kind| schema["$defs"][kind]["oneOf"].as_array().cloned().unwrap_or_default())
+        .map(|one| one["const"].clone())
+        .collect()
 }
 
 fn exchange(prefix: &Prefix, exchange: &Exchange) -> Value {

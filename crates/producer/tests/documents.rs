@@ -73,3 +73,42 @@ fn the_example_request_is_valid_and_is_accepted_by_the_parser() {
     let bytes = example.to_string();
     receipt::RequestV1::parse(bytes.as_bytes(), None).expect("the parser accepts it");
 }
+
+#[test]
+fn the_committed_asyncapi_document_is_the_one_of_the_code() {
+    let generated = producer::asyncapi();
+    assert_eq!(
+        committed("asyncapi.v1.json", &generated),
+        generated,
+        "messages have changed: run `UPDATE_SCHEMA=1 cargo test -p producer documents` and look at the difference"
+    );
+}
+
+#[test]
+fn every_example_of_the_asyncapi_document_is_valid_by_its_own_schemas() {
+    let document = producer::asyncapi();
+    assert_every_reference_leads_somewhere(&document);
+    let messages = document["components"]["messages"].as_object().expect("messages");
+    for (name, message) in messages {
+        let examples = message["examples"].as_array().expect("examples");
+        assert!(!examples.is_empty(), "{name}");
+        for example in examples {
+            for part in ["payload", "headers"] {
+                let mut schema = message[part].clone();
+                schema["components"] = document["components"].clone();
+                let validator = jsonschema::draft202012::new(&schema).expect("a schema");
+                let errors: Vec<String> = validator
+                    .iter_errors(&example[part])
+                    .map(|error| error.to_string())
+                    .collect();
+                assert!(errors.is_empty(), "{name}: {errors:?}");
+            }
+        }
+    }
+    let request = &messages["receiptRequest"]["examples"][0]["payload"];
+    receipt::RequestV1::parse(request.to_string().as_bytes(), Some("main")).expect("the parser accepts it");
+    let types = document["channels"]["events"]["parameters"]["type"]["enum"]
+        .as_array()
+        .expect("types");
+    assert_eq!(types.len(), 13, "{types:?}");
+}

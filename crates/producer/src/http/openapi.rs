@@ -6,10 +6,11 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{act, contract, intake, list, read};
+use crate::example;
+use crate::schema::{self, PLACE};
 
 /// The name of the request's schema; its parts are called after it.
 const REQUEST: &str = "ReceiptRequest";
-const SCHEMAS: &str = "#/components/schemas/";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -63,54 +64,20 @@ pub(super) fn text() -> &'static str {
 
 /// Puts the request's own JSON Schema in, so that there is no second one that could differ.
 fn put_request(document: &mut Value) {
-    let mut schema = receipt::request::schema();
-    let mut parts = Map::new();
-    if let Some(schema) = schema.as_object_mut() {
-        // They would change what the references are relative to.
-        schema.remove("$schema");
-        schema.remove("$id");
-        if let Some(Value::Object(definitions)) = schema.remove("$defs") {
-            parts.extend(definitions);
-        }
-        // By AMQP the routing key names the store; here nothing else does.
-        if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
-            required.push(json!("store"));
-        }
-        schema.insert("examples".to_owned(), json!([example()]));
+    let mut request = receipt::request::schema();
+    // By AMQP the routing key names the store; here nothing else does.
+    if let Some(required) = request["required"].as_array_mut() {
+        required.push(json!("store"));
     }
+    request["examples"] = json!([example::request()]);
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
-        for (name, mut part) in parts {
-            rename(&mut part);
-            schemas.insert(format!("{REQUEST}.{name}"), part);
-        }
-        rename(&mut schema);
-        schemas.insert(REQUEST.to_owned(), schema);
+        schema::hoist(REQUEST, request, schemas);
     }
     document["paths"]["/v1/receipts"]["post"]["requestBody"] = json!({
         "description": "The receipt, as over AMQP (`receipt.request.v1`).",
         "required": true,
-        "content": { "application/json": { "schema": { "$ref": format!("{SCHEMAS}{REQUEST}") } } }
+        "content": { "application/json": { "schema": { "$ref": format!("{PLACE}{REQUEST}") } } }
     });
-}
-
-/// References to the parts by the names that they have here.
-fn rename(schema: &mut Value) {
-    match schema {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                match value {
-                    Value::String(target) if name == "$ref" => {
-                        if let Some(part) = target.strip_prefix("#/$defs/") {
-                            *target = format!("{SCHEMAS}{REQUEST}.{part}");
-                        }
-                    }
-                    other => rename(other),
-                }
-            }
-        }
-        Value::Array(values) => values.iter_mut().for_each(rename),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
 }
 
 /// What every operation behind a key can answer, and the form of every error.
@@ -144,7 +111,7 @@ fn complete(operation: &mut Value) {
     for (status, response) in responses {
         if status.starts_with(['4', '5']) && status != "431" {
             response["content"] = json!({
-                "application/problem+json": { "schema": { "$ref": format!("{SCHEMAS}Problem") } }
+                "application/problem+json": { "schema": { "$ref": format!("{PLACE}Problem") } }
             });
         }
         let header = |description: &str, kind: &str| json!({ "description": description, "schema": { "type": kind } });
@@ -174,21 +141,4 @@ fn describe_itself(document: &mut Value) {
             }
         }
     });
-}
-
-/// The request of the documentation.
-fn example() -> Value {
-    json!({
-        "store": "main",
-        "operation": "sell",
-        "document": { "number": "000000417", "order": "100000123" },
-        "customer": { "email": "buyer@example.org", "phone": "+79001234567" },
-        "lines": [
-            { "name": "Ceramic mug", "price": "450.00", "quantity": "2", "sum": "900.00", "vat": "vat22" },
-            { "name": "Courier", "price": "300.00", "quantity": "1", "sum": "300.00", "vat": "none",
-              "payment_object": "service" }
-        ],
-        "payments": [{ "type": "electronic", "sum": "1200.00" }],
-        "total": "1200.00"
-    })
 }
