@@ -37,6 +37,7 @@ async fn revised(ledger: &Ledger, number: &str, content: u8) -> (TransactionId, 
             id,
             external_id,
             replaces,
+            state: StateName::Queued,
         }) => (id, external_id.to_string(), replaces),
         other => panic!("{number} is not revised but {other:?}"),
     }
