@@ -146,6 +146,7 @@ impl Outcome {
             event: EventType::Done,
             body: None,
             double: None,
+            released: None,
             evidence,
             refusal: None,
         };

@@ -168,6 +168,13 @@ impl Ledger {
                 ON CONFLICT (document_number, store, operation, document_part, revision) DO NOTHING
                 RETURNING id, store, account, external_id, replaces
             ),
+            corrected AS (
+                -- Its content is not the document's any more: an action that saw it before has seen another one.
+                UPDATE transactions t
+                SET version = t.version + 1
+                FROM revised
+                WHERE t.id = revised.replaces
+            ),
             registered AS (
                 INSERT INTO registrations (transaction_id, generation, account, external_id)
                 SELECT id, 0, account, external_id
