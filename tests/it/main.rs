@@ -20,6 +20,7 @@ mod own;
 #[expect(dead_code, reason = "the tests of webhooks use more of it")]
 mod receiver;
 mod repetitions;
+mod resell;
 mod restarts;
 mod strangers;
 mod weaknesses;

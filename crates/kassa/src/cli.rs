@@ -26,10 +26,16 @@ enum Command {
     Migrate,
     /// Check the configuration and print what is in force, with the source of every value.
     CheckConfig(CheckArgs),
-    /// Accept a sale from a file.
-    Sell(FileArgs),
-    /// Accept a refund from a file.
-    Refund(FileArgs),
+    /// Send a sale that is held or has stopped, or accept one from a file.
+    Sell(commands::send::SendArgs),
+    /// Send a refund that is held or has stopped, or accept one from a file.
+    Refund(commands::send::SendArgs),
+    /// Cancel a registered sale by a receipt and register it anew, or go on with a resell that has stopped.
+    Resell(commands::resell::ResellArgs),
+    /// Ask the vendor now what became of one receipt.
+    UpdateOne(commands::update::UpdateOneArgs),
+    /// Ask the vendor now about everything of a store that waits there.
+    UpdateAll(commands::update::UpdateAllArgs),
     /// List transactions, newest first.
     List(ListArgs),
     /// Show one transaction with its history.
@@ -51,6 +57,10 @@ enum Command {
     /// Make, list and revoke keys of the HTTP API.
     #[command(subcommand)]
     Key(commands::key::KeyCommand),
+    /// Print the completions of a shell.
+    Completions(commands::manual::CompletionsArgs),
+    /// Write the man pages of all commands into a folder.
+    Man(commands::manual::ManArgs),
     /// Compare and repair exchanges and queues at the broker.
     Topology(commands::topology::TopologyArgs),
 }
@@ -83,16 +93,6 @@ pub(crate) struct CheckArgs {
     /// Do not ask the database which accounts are still needed.
     #[arg(long)]
     pub(crate) offline: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct FileArgs {
-    /// A request as a shop would publish it (receipt.request.v1, with "store"); `-` for standard input.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// How to print the result.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -234,8 +234,13 @@ pub(crate) async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(config, &args.roles).await,
         Command::Migrate => commands::migrate::run(config).await,
         Command::CheckConfig(args) => commands::check_config::run(config, &args).await,
-        Command::Sell(args) => commands::submit::run(config, receipt::Operation::Sell, &args).await,
-        Command::Refund(args) => commands::submit::run(config, receipt::Operation::Refund, &args).await,
+        Command::Sell(args) => commands::send::run(config, receipt::Operation::Sell, &args).await,
+        Command::Refund(args) => commands::send::run(config, receipt::Operation::Refund, &args).await,
+        Command::Resell(args) => commands::resell::run(config, &args).await,
+        Command::UpdateOne(args) => commands::update::one(config, &args).await,
+        Command::UpdateAll(args) => commands::update::all(config, &args).await,
+        Command::Completions(args) => commands::manual::completions(&args),
+        Command::Man(args) => commands::manual::man(&args),
         Command::List(args) => commands::list::run(config, args).await,
         Command::Show(args) => commands::show::run(config, &args).await,
         Command::Dead(args) => commands::dead::run(config, args).await,

@@ -20,10 +20,14 @@ pub(crate) enum Failure {
     /// Database or broker cannot be reached.
     #[error("{0}")]
     Unavailable(String),
+    /// What was waited for has not come.
+    #[error("{0}")]
+    TryLater(String),
 }
 
 impl Failure {
-    /// 2 usage, 3 not found, 4 refused, 5 partly done, 69 unavailable (as `sysexits.h` has it).
+    /// 2 usage, 3 not found, 4 refused, 5 partly done, 69 unavailable, 75 try later (as
+    /// `sysexits.h` has them).
     const fn code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
@@ -31,6 +35,7 @@ impl Failure {
             Self::Refused(_) => 4,
             Self::Partly(_) => 5,
             Self::Unavailable(_) => 69,
+            Self::TryLater(_) => 75,
         }
     }
 }
@@ -38,7 +43,7 @@ impl Failure {
 /// The text that `--help` shows.
 pub(crate) const CODES: &str = "\
 Exit codes: 0 done · 1 failure · 2 wrong usage or input · 3 not found · 4 refused by the state of the receipt · \
-5 partly done · 69 database or broker not reachable";
+5 partly done · 69 database or broker not reachable · 75 what was waited for has not come, try later";
 
 #[expect(clippy::print_stderr, reason = "a command tells its user on stderr")]
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {

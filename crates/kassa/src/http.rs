@@ -187,6 +187,7 @@ pub(crate) async fn bind(
     directory: &Arc<Directory>,
     registry: &Registry,
     pointers: &Pointers,
+    quiet_time: Duration,
     stop: &CancellationToken,
 ) -> Result<Server, HttpError> {
     let producer = Producer::new(ledger.clone(), Arc::clone(directory), pointers.clone());
@@ -195,6 +196,7 @@ pub(crate) async fn bind(
         Arc::clone(directory),
         producer,
         config.api_limits(),
+        quiet_time,
         stop.clone(),
     );
     let callbacks = poller::callbacks::router(ledger.clone(), directory, registry, config.callback_rate);

@@ -36,6 +36,14 @@ pub(crate) fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
     seen_enough(std::io::stdout().lock().write_all(bytes))
 }
 
+/// Says on stderr what may be done next; programs that read JSON are not told.
+#[expect(clippy::print_stderr, reason = "a command tells its user on stderr")]
+pub(crate) fn suggest(output: Output, next: &str) {
+    if output != Output::Json {
+        eprintln!("Next: {}", safe(next));
+    }
+}
+
 /// A pager that was closed has seen enough.
 fn seen_enough(written: std::io::Result<()>) -> anyhow::Result<()> {
     match written {

@@ -59,7 +59,11 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
     let listening = service::health::serve(config.health.listen, health.clone(), Some(metrics), stop.clone()).await?;
     tracing::info!(address = %listening.address(), "ready to answer /healthz, /readyz and /metrics");
     let http = match wants(roles, Role::Http) {
-        true => Some(http::bind(&config.http, &ledger, &config.directory(), &registry, &pointers, &stop).await?),
+        true => {
+            let quiet_time = config.sender.quiet_time;
+            let directory = config.directory();
+            Some(http::bind(&config.http, &ledger, &directory, &registry, &pointers, quiet_time, &stop).await?)
+        }
         false => None,
     };
     let webhooks_check = webhooks_check(&config, roles, &health);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use receipt::event::{Body, EventType, Subject};
 use receipt::intake::Prepared;
+use receipt::settings::Sending;
 use receipt::{AccountName, Doubt, EventId, ExternalId, Receipt, StateName, TransactionId, VendorName};
 use sqlx::PgPool;
 use sqlx::types::Json;
@@ -35,7 +36,7 @@ pub struct NewTransaction {
 }
 
 impl NewTransaction {
-    /// What was prepared, to be accepted.
+    /// What was prepared, to be accepted: held, whatever `first` says, if its store sends by hand.
     #[must_use]
     pub fn of(prepared: Prepared, first: First) -> Self {
         Self {
@@ -45,7 +46,20 @@ impl NewTransaction {
             request_hash: prepared.request_hash,
             receipt: prepared.receipt,
             external_id: prepared.external_id,
-            first,
+            first: match prepared.sending {
+                Sending::Automatic => first,
+                Sending::ByHand => First::Hold,
+            },
+        }
+    }
+}
+
+impl NewTransaction {
+    /// Where it stands once it is accepted and before anybody has claimed it.
+    pub(crate) const fn first_state(&self) -> StateName {
+        match self.first {
+            First::Queue | First::Claim { .. } => StateName::Queued,
+            First::Hold => StateName::Held,
         }
     }
 }
@@ -55,6 +69,8 @@ impl NewTransaction {
 pub enum First {
     /// Somebody will claim it.
     Queue,
+    /// A person will send it.
+    Hold,
     /// This process has a free slot: the transaction is accepted and claimed in one commit.
     Claim {
         /// The rendered request.
@@ -69,9 +85,11 @@ pub enum First {
 pub enum Acceptance {
     /// Accepted now, and queued.
     Queued(TransactionId),
+    /// Accepted now, and held until a person sends it.
+    Held(TransactionId),
     /// Accepted now, and claimed by this process.
     Claimed(Box<Claimed>),
-    /// Accepted now as the next revision of a document whose receipt has certainly failed, and queued.
+    /// Accepted now as the next revision of a document whose receipt has certainly failed, and queued or held.
     Revised {
         /// The new transaction.
         id: TransactionId,
@@ -79,6 +97,8 @@ pub enum Acceptance {
         external_id: ExternalId,
         /// The failed or cancelled transaction that it corrects.
         replaces: TransactionId,
+        /// `queued` or `held`.
+        state: StateName,
     },
     /// The same request was accepted before; nothing changed.
     Known {
@@ -107,6 +127,7 @@ impl Ledger {
         match self.accepts.call(new.clone()).await? {
             Acceptance::Conflict { .. } => self.revise(&new).await,
             settled @ (Acceptance::Queued(_)
+            | Acceptance::Held(_)
             | Acceptance::Claimed(_)
             | Acceptance::Revised { .. }
             | Acceptance::Known { .. }) => Ok(settled),
@@ -190,8 +211,9 @@ pub(crate) async fn accept_batch(
 
 fn acceptance(new: &NewTransaction, answered: &Answered) -> Result<Option<Acceptance>, LedgerError> {
     let ours = new.subject.transaction_id;
-    let claimed = || match &new.first {
+    let settled = || match &new.first {
         First::Queue => Acceptance::Queued(ours),
+        First::Hold => Acceptance::Held(ours),
         First::Claim { wire_body, .. } => Acceptance::Claimed(Box::new(Claimed {
             subject: new.subject.clone(),
             account: new.account.clone(),
@@ -210,10 +232,9 @@ fn acceptance(new: &NewTransaction, answered: &Answered) -> Result<Option<Accept
     };
     if answered.is_ours {
         // Behind a closed gate it is accepted all the same, and waits.
-        return Ok(Some(if answered.is_claimed {
-            claimed()
-        } else {
-            Acceptance::Queued(ours)
+        return Ok(Some(match &new.first {
+            First::Claim { .. } if !answered.is_claimed => Acceptance::Queued(ours),
+            First::Queue | First::Hold | First::Claim { .. } => settled(),
         }));
     }
     let (Some(id), Some(state), Some(hash), Some(fence)) = (
@@ -227,8 +248,8 @@ fn acceptance(new: &NewTransaction, answered: &Answered) -> Result<Option<Accept
     let id = TransactionId(id);
     // Our own id: the commit of an earlier try took effect although its answer was lost. A claim that came with it and
     // was not renewed belongs to somebody else by now.
-    if id == ours && matches!(new.first, First::Queue) {
-        return Ok(Some(Acceptance::Queued(ours)));
+    if id == ours && matches!(new.first, First::Queue | First::Hold) {
+        return Ok(Some(settled()));
     }
     let state: StateName = state.parse().map_err(|_| LedgerError::Corrupt {
         id: id.to_string(),
@@ -277,23 +298,24 @@ async fn insert(
     let totals: Vec<i64> = rows().map(|new| new.receipt.total.kopecks()).collect();
     let wire_bodies: Vec<Option<String>> = rows()
         .map(|new| match &new.first {
-            First::Queue => None,
+            First::Queue | First::Hold => None,
             First::Claim { wire_body, .. } => Some(wire_body.clone()),
         })
         .collect();
     let leases: Vec<Option<i64>> = rows()
         .map(|new| match &new.first {
-            First::Queue => None,
+            First::Queue | First::Hold => None,
             First::Claim { lease, .. } => Some(lease.until_claimable_ms()),
         })
         .collect();
+    let holds: Vec<bool> = rows().map(|new| new.first_state() == StateName::Held).collect();
     let event_ids: Vec<Uuid> = rows().map(|_| EventId::new().0).collect();
     let event_bodies: Vec<Json<Body>> = rows()
         .map(|new| {
             Json(Body::new(
                 new.subject.clone(),
                 new.external_id.clone(),
-                StateName::Queued,
+                new.first_state(),
             ))
         })
         .collect();
@@ -310,11 +332,11 @@ async fn insert(
             FROM unnest(
                 $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
                 $9::bytea[], $10::jsonb[], $11::bigint[], $12::text[], $13::text[], $14::bigint[],
-                $15::uuid[], $16::jsonb[]
+                $15::uuid[], $16::jsonb[], $19::boolean[]
             ) WITH ORDINALITY AS input (
                 id, store, account, vendor, operation, document_number, document_part, order_number,
                 request_hash, body, total_kopecks, external_id, wire_body, lease_ms,
-                event_id, event_body, place
+                event_id, event_body, is_held, place
             )
         ),
         inserted AS (
@@ -326,11 +348,14 @@ async fn insert(
             SELECT
                 id, store, account, vendor, operation, document_number, document_part, order_number,
                 request_hash, body, total_kopecks, external_id,
-                CASE WHEN is_claimed THEN 'sending' ELSE 'queued' END,
+                CASE WHEN is_held THEN 'held' WHEN is_claimed THEN 'sending' ELSE 'queued' END,
                 CASE WHEN is_claimed THEN 1 ELSE 0 END,
                 CASE WHEN is_claimed THEN 1 ELSE 0 END,
                 CASE WHEN is_claimed THEN id END,
-                now() + CASE WHEN is_claimed THEN lease_ms ELSE 0 END * interval '1 millisecond'
+                CASE
+                    WHEN NOT is_held
+                    THEN now() + CASE WHEN is_claimed THEN lease_ms ELSE 0 END * interval '1 millisecond'
+                END
             FROM (SELECT *, lease_ms IS NOT NULL AND gate_is_open AS is_claimed FROM input) input
             ORDER BY place
             ON CONFLICT (document_number, store, operation, document_part, revision) DO NOTHING
@@ -407,6 +432,7 @@ async fn insert(
             &event_bodies as _,
             worker,
             EventType::Accepted.name(),
+            &holds,
         )
     );
 

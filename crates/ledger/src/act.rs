@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use receipt::event::Subject;
-use receipt::{AccountName, Doubt, ExternalId, Money, StateName, TransactionId, VendorUuid};
+use receipt::{AccountName, Doubt, ExternalId, Failure, Money, StateName, TransactionId, VendorName, VendorUuid};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -50,6 +50,14 @@ pub struct Standing {
     pub is_at_vendor: bool,
     /// The revision that corrects it, if there is one.
     pub replaced_by: Option<TransactionId>,
+    /// That account's vendor.
+    pub vendor: VendorName,
+    /// Why it failed, if it has.
+    pub failure: Option<Failure>,
+    /// Whether every registration of it is proven not to be registered.
+    pub is_dead: bool,
+    /// Of a half of a resell: the transaction that it follows, and where that stands.
+    pub parent: Option<(TransactionId, StateName)>,
 }
 
 /// What became of an action.
@@ -68,7 +76,7 @@ pub struct ActionRow {
     pub time: Timestamp,
     /// Who.
     pub actor: String,
-    /// What: `resolve`, `cancel`, `replay`, `drop`.
+    /// What: `send`, `resell`, `refresh`, `resolve`, `cancel`, `replay`, `drop`.
     pub action: String,
     /// Where the transaction stood before.
     pub state_before: Option<String>,
@@ -102,7 +110,7 @@ impl Ledger {
                 r#"
             SELECT
                 t.id, t.store, t.operation, t.document_number, t.document_part, t.order_number,
-                t.account, t.state, t.version, t.generation, t.external_id, t.vendor_uuid, t.total_kopecks,
+                t.account, t.vendor, t.state, t.failure, t.version, t.generation, t.external_id, t.vendor_uuid, t.total_kopecks,
                 t.accepted_at AS "accepted_at: jiff_sqlx::Timestamp",
                 (
                     SELECT max(a.started_at)
@@ -111,6 +119,9 @@ impl Ledger {
                 ) AS "sent_at: jiff_sqlx::Timestamp",
                 r.is_doubtful AS "is_doubtful!",
                 r.is_at_vendor AS "is_at_vendor!",
+                r.is_dead AS "is_dead!",
+                parent.id AS "parent_id?",
+                parent.state AS "parent_state?",
                 (
                     SELECT later.id
                     FROM transactions later
@@ -119,12 +130,15 @@ impl Ledger {
                         AND later.operation = t.operation
                         AND later.document_part = t.document_part
                         AND later.revision = t.revision + 1
+                        AND later.replaces = t.id
                 ) AS replaced_by
             FROM transactions t
+            LEFT JOIN transactions parent ON parent.id = t.parent
             CROSS JOIN LATERAL (
                 SELECT
                     coalesce(bool_or(r.doubt_since IS NOT NULL), false) AS is_doubtful,
-                    coalesce(bool_or(r.state IN ('waiting', 'done')), false) AS is_at_vendor
+                    coalesce(bool_or(r.state IN ('waiting', 'done')), false) AS is_at_vendor,
+                    coalesce(bool_and(r.state = 'dead' AND r.doubt_since IS NULL), false) AS is_dead
                 FROM registrations r
                 WHERE r.transaction_id = t.id
             ) r
@@ -167,6 +181,24 @@ impl Ledger {
             doubt: if row.is_doubtful { Doubt::Stands } else { Doubt::None },
             is_at_vendor: row.is_at_vendor,
             replaced_by: row.replaced_by.map(TransactionId),
+            vendor: VendorName::parse(&row.vendor).map_err(|error| corrupt(error.to_string()))?,
+            failure: row
+                .failure
+                .as_deref()
+                .map(|failure| match failure {
+                    "rejected" => Ok(Failure::Rejected),
+                    "exhausted" => Ok(Failure::Exhausted),
+                    other => Err(corrupt(format!("failure {other:?}"))),
+                })
+                .transpose()?,
+            is_dead: row.is_dead,
+            parent: match (row.parent_id, row.parent_state) {
+                (Some(parent), Some(state)) => Some((
+                    TransactionId(parent),
+                    state.parse().map_err(|_| corrupt(format!("state {state:?}")))?,
+                )),
+                (_, _) => None,
+            },
         }))
     }
 

@@ -160,6 +160,7 @@ impl Outcome {
             event: EventType::Done,
             body: None,
             double: None,
+            released: None,
             evidence,
             refusal: None,
         };

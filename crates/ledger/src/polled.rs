@@ -176,6 +176,7 @@ impl PollRecord {
             event: EventType::Waiting,
             body: None,
             double: None,
+            released: None,
             evidence,
             refusal: None,
         };

@@ -157,7 +157,7 @@ impl Ledger {
             })
         };
         Ok(match self.accept(NewTransaction::of(prepared, First::Queue)).await {
-            Ok(Acceptance::Queued(id)) => accepted(id, first_id),
+            Ok(Acceptance::Queued(id) | Acceptance::Held(id)) => accepted(id, first_id),
             Ok(Acceptance::Claimed(claimed)) => accepted(claimed.subject.transaction_id, claimed.external_id.clone()),
             Ok(Acceptance::Revised { id, external_id, .. }) => accepted(id, external_id),
             Ok(Acceptance::Known { id, .. }) => Ok(Replayed::Known(id)),

@@ -14,6 +14,7 @@ use crate::act::{Acted, Actor, Standing};
 use crate::error::LedgerError;
 use crate::limit::limited;
 use crate::pool::Ledger;
+use crate::resell::released_body;
 use crate::storable::{storable, to_jsonb};
 
 const MONTH: jiff::SignedDuration = jiff::SignedDuration::from_hours(33 * 24);
@@ -42,6 +43,12 @@ impl Ledger {
     /// [`LedgerError::Corrupt`] when the state takes no such word, [`LedgerError::ExternalIdTaken`] when the next key
     /// belongs to another document; an outage otherwise.
     pub async fn resolve(&self, seen: &Standing, finding: &Finding, actor: &Actor) -> Result<Acted, LedgerError> {
+        if seen.state != StateName::Unknown {
+            return Err(LedgerError::Corrupt {
+                id: seen.subject.transaction_id.to_string(),
+                what: format!("a {} transaction takes no such word", seen.state),
+            });
+        }
         match finding {
             Finding::Registered {
                 document,
@@ -90,7 +97,27 @@ impl Ledger {
                 WHERE id = $1
                     AND version = $2
                     AND state = $3
-                RETURNING id, store, generation, version
+                RETURNING id, store, operation, generation, version
+            ),
+            released AS (
+                -- The cancelling half of a resell is registered: its new sale goes out.
+                UPDATE transactions c
+                SET state = 'queued',
+                    due_at = now(),
+                    version = c.version + 1,
+                    updated_at = now()
+                FROM moved
+                WHERE moved.operation = 'resell_refund'
+                    AND c.parent = moved.id
+                    AND c.state = 'held'
+                RETURNING c.id, c.store, c.external_id, c.version
+            ),
+            released_told AS (
+                INSERT INTO events (id, type, store, transaction_id, body)
+                SELECT $12, $13, store, id,
+                    $14::jsonb
+                        || jsonb_build_object('transaction_id', id, 'external_id', external_id, 'version', version)
+                FROM released
             ),
             registered AS (
                 UPDATE registrations r
@@ -126,6 +153,9 @@ impl Ledger {
                 storable(&actor.name),
                 actor.reason.as_deref().map(storable),
                 details,
+                EventId::new().0,
+                EventType::Accepted.name(),
+                to_jsonb(id, &released_body(&seen.subject, &seen.external_id))? as Json<Value>,
             )
         );
         Ok(acted(done))

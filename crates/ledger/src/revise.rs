@@ -95,7 +95,7 @@ impl Ledger {
     /// Accepts another content of a known document as its next revision, if every registration of it is proven dead.
     ///
     /// A content that any revision of the document had is not revived: it is known, and its answer is the transaction
-    /// that had it. A revision is always queued, because its request has to be rendered with its own external id.
+    /// that had it. A revision is never claimed at once, because its request has to be rendered with its own external id.
     pub(crate) async fn revise(&self, new: &NewTransaction) -> Result<Acceptance, LedgerError> {
         for _ in 0..RACES {
             if let Some(acceptance) = self.revise_once(new).await? {
@@ -115,7 +115,7 @@ impl Ledger {
     )]
     async fn revise_once(&self, new: &NewTransaction) -> Result<Option<Acceptance>, LedgerError> {
         let subject = &new.subject;
-        let body = Json(Body::new(subject.clone(), new.external_id.clone(), StateName::Queued));
+        let body = Json(Body::new(subject.clone(), new.external_id.clone(), new.first_state()));
         let row = limited!(
             self.pool,
             fetch_optional,
@@ -158,7 +158,8 @@ impl Ledger {
                     request_hash, body, total_kopecks, external_id, state, due_at, revision, replaces
                 )
                 SELECT
-                    $6, $2, $7, $8, $3, $1, $4, $9, $5, $10, $11, $12 || '__' || (proof.highest + 1), 'queued', now(),
+                    $6, $2, $7, $8, $3, $1, $4, $9, $5, $10, $11, $12 || '__' || (proof.highest + 1), $16,
+                    CASE WHEN $16 = 'queued' THEN now() END,
                     newest.revision + 1, newest.id
                 FROM newest, proof
                 WHERE newest.state IN ('failed', 'cancelled')
@@ -166,6 +167,13 @@ impl Ledger {
                     AND NOT EXISTS (SELECT FROM equal)
                 ON CONFLICT (document_number, store, operation, document_part, revision) DO NOTHING
                 RETURNING id, store, account, external_id, replaces
+            ),
+            corrected AS (
+                -- Its content is not the document's any more: an action that saw it before has seen another one.
+                UPDATE transactions t
+                SET version = t.version + 1
+                FROM revised
+                WHERE t.id = revised.replaces
             ),
             registered AS (
                 INSERT INTO registrations (transaction_id, generation, account, external_id)
@@ -207,6 +215,7 @@ impl Ledger {
                 EventId::new().0,
                 EventType::Accepted.name(),
                 body as Json<Body>,
+                new.first_state().name(),
             )
         );
         let Some(row) = row else { return Ok(None) };
@@ -215,6 +224,7 @@ impl Ledger {
                 id: subject.transaction_id,
                 external_id: ExternalId::parse(&external_id).map_err(|error| corrupt(row.newest_id, &error))?,
                 replaces: TransactionId(replaces),
+                state: new.first_state(),
             }));
         }
         if let (Some(id), Some(state), Some(fence)) = (row.equal_id, row.equal_state, row.equal_fence) {

@@ -9,6 +9,7 @@
 //! | … and nothing of a later id was ever sent | the later id is dead and will not be sent |
 //! | … and another id was sent, or may have been | `receipt.double` too: the receipt may be registered twice |
 //! | done with another document | `receipt.double`: it is registered twice; the document is kept with its registration |
+//! | the cancelling half of a resell | done, and its new sale, held until now, is queued in the same commit |
 //! | cancelled by a person | stays so; `receipt.double`, because a person has to look again |
 
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 use receipt::event::{Body, EventType, Subject};
 use receipt::state::State;
-use receipt::{EventId, ExternalId, FiscalDocument, Refusal, TransactionId, VendorUuid};
+use receipt::{EventId, ExternalId, FiscalDocument, Operation, Refusal, TransactionId, VendorUuid};
 use serde_json::Value;
 use sqlx::PgPool;
 use sqlx::types::Json;
@@ -26,6 +27,7 @@ use crate::claim::millis;
 use crate::error::LedgerError;
 use crate::limit::limited;
 use crate::outcome::{Evidence, Recorded};
+use crate::resell::released_body;
 use crate::storable::{storable, to_jsonb};
 
 /// Which kind of try it was, and what makes recording it twice harmless.
@@ -63,6 +65,9 @@ pub(crate) struct Entry {
     pub(crate) event: EventType,
     pub(crate) body: Option<Body>,
     pub(crate) double: Option<Body>,
+    /// Of the cancelling half of a resell: what is told of the new sale that its document releases, but for the sale's
+    /// own id and key.
+    pub(crate) released: Option<Body>,
 }
 
 impl Entry {
@@ -86,6 +91,8 @@ impl Entry {
                 Some(fiscal) => body.with_fiscal(fiscal.clone()),
                 None => body,
             });
+            self.released = (self.fiscal().is_some() && subject.operation == Operation::ResellRefund)
+                .then(|| released_body(&subject, &self.external_id));
             self.double = self.fiscal().map(|fiscal| {
                 Body::double(subject, self.external_id.clone(), fiscal.clone()).with_vendor_uuid(vendor_uuid)
             });
@@ -186,14 +193,15 @@ async fn settle_distinct(
                 $13::bigint[], $14::bigint[], $15::integer[], $16::text[], $17::boolean[], $18::bigint[], $19::jsonb[],
                 $20::text[], $21::integer[], $22::bigint[], $23::text[], $24::text[],
                 $25::text[], $26::text[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[],
-                $32::uuid[], $33::text[], $34::jsonb[], $35::uuid[], $36::jsonb[]
+                $32::uuid[], $33::text[], $34::jsonb[], $35::uuid[], $36::jsonb[],
+                $38::uuid[], $39::jsonb[]
             ) AS input (
                 id, kind, number, token, holder, lease_ms,
                 generation, external_id, vendor_uuid, state, failure, registration,
                 due_ms, poll_ms, trials, next_external_id, leaves_doubt, horizon_ms, fiscal,
                 class, http_status, duration_ms, request, answer,
                 error_type, code, message, cause_ru, cause_en, cure_ru, cure_en,
-                event_id, event_type, event_body, double_id, double_body
+                event_id, event_type, event_body, double_id, double_body, released_id, released_body
             )
         ),
         locked AS (
@@ -489,6 +497,31 @@ async fn settle_distinct(
                 AND r.doubt_since IS NULL
                 AND NOT (j.live_is_sent AND r.generation = j.live)
         ),
+        released AS (
+            -- The new sale of a resell goes out in the commit that makes its cancelling receipt done. Nobody else changes
+            -- a held one but together with that receipt, whose row is locked.
+            UPDATE transactions c
+            SET state = 'queued',
+                due_at = now(),
+                version = c.version + 1,
+                updated_at = now()
+            FROM judged j
+            JOIN input i ON i.id = j.id
+            CROSS JOIN LATERAL (
+                -- A number tells the planner that this is one row, and the index of the halves finds it.
+                SELECT half.id
+                FROM transactions half
+                WHERE half.parent = j.id
+                    AND half.parent IS NOT NULL
+                    AND half.state <> 'cancelled'
+                LIMIT 1
+            ) sell
+            WHERE i.released_body IS NOT NULL
+                AND j.moves
+                AND c.id = sell.id
+                AND c.state = 'held'
+            RETURNING c.id, c.external_id, c.version, c.parent
+        ),
         next_registration AS (
             INSERT INTO registrations (transaction_id, generation, account, external_id)
             SELECT a.id, a.generation, a.account, i.next_external_id
@@ -522,6 +555,13 @@ async fn settle_distinct(
             FROM judged j
             JOIN input i ON i.id = j.id
             WHERE j.doubles
+            UNION ALL
+            SELECT
+                i.released_id, 'receipt.accepted', i.released_body ->> 'store', r.id,
+                i.released_body
+                    || jsonb_build_object('transaction_id', r.id, 'external_id', r.external_id, 'version', r.version)
+            FROM released r
+            JOIN input i ON i.id = r.parent
         )
         SELECT
             j.id AS "id!", j.fresh AS "fresh!", j.moves AS "moves!", j.is_held AS "is_held!", j.doubles AS "doubles!",
@@ -596,6 +636,8 @@ async fn settle_distinct(
             &column(entries, |_| EventId::new().0),
             &jsonb(|entry| entry.double.as_ref())? as _,
             worker,
+            &column(entries, |_| EventId::new().0),
+            &jsonb(|entry| entry.released.as_ref())? as _,
         )
     );
 

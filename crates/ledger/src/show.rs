@@ -146,6 +146,10 @@ pub struct TransactionDetails {
     pub attempts: Vec<AttemptRow>,
     /// What people did to it, oldest first.
     pub actions: Vec<ActionRow>,
+    /// Of a half of a resell: the transaction that it follows.
+    pub parent: Option<TransactionRow>,
+    /// What follows it: of a sale the cancelling receipts of its resells, of such a receipt the new sale.
+    pub children: Vec<TransactionRow>,
 }
 
 /// Counts and sums of one operation in one state.
@@ -356,13 +360,49 @@ impl Ledger {
         })
         .collect();
         let actions = self.actions(transaction.id).await?;
+        let (parent, children) = self.relatives(&transaction).await?;
         Ok(TransactionDetails {
             transaction,
             body,
             registrations,
             attempts,
             actions,
+            parent,
+            children,
         })
+    }
+
+    /// What a half of a resell follows, and what follows a transaction: all have the document in common.
+    async fn relatives(
+        &self,
+        transaction: &TransactionRow,
+    ) -> Result<(Option<TransactionRow>, Vec<TransactionRow>), LedgerError> {
+        let relatives = sqlx::query!(
+            r#"
+            SELECT own.parent, child.id AS "child?"
+            FROM transactions own
+            LEFT JOIN transactions child
+                ON child.document_number = own.document_number
+                AND child.store = own.store
+                AND child.operation IN ('resell_refund', 'resell_sell')
+                AND child.document_part = own.document_part
+                AND child.parent = own.id
+            WHERE own.id = $1
+            ORDER BY child.id
+            "#,
+            transaction.id,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let parent = match relatives.first().and_then(|row| row.parent) {
+            Some(parent) => self.find(&parent.to_string()).await?.pop(),
+            None => None,
+        };
+        let mut children = Vec::new();
+        for child in relatives.iter().filter_map(|row| row.child) {
+            children.extend(self.find(&child.to_string()).await?);
+        }
+        Ok((parent, children))
     }
 
     /// Counts and sums of all transactions by operation and state.

@@ -64,7 +64,7 @@ impl Drain {
                 context.pointers.send(&vendor, Pointer { transaction, fence: 0 }, None);
                 Disposition::Done
             }
-            Ok(Acceptance::Claimed(_) | Acceptance::Known { .. }) => Disposition::Done,
+            Ok(Acceptance::Held(_) | Acceptance::Claimed(_) | Acceptance::Known { .. }) => Disposition::Done,
             Ok(Acceptance::Conflict { id, state }) => {
                 self.bury(delivery, Rejection::conflict(new.subject, id, state)).await
             }

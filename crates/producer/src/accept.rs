@@ -120,10 +120,14 @@ impl Producer {
                 id,
                 external_id,
                 replaces,
+                state,
             }) => {
-                wake(id);
-                Ok(accepted(id, external_id, StateName::Queued, Some(replaces)))
+                if state == StateName::Queued {
+                    wake(id);
+                }
+                Ok(accepted(id, external_id, state, Some(replaces)))
             }
+            Ok(Acceptance::Held(id)) => Ok(accepted(id, external_id, StateName::Held, None)),
             Ok(Acceptance::Claimed(claimed)) => Ok(accepted(
                 claimed.subject.transaction_id,
                 external_id,

@@ -172,6 +172,10 @@ pub struct Body {
     /// The failed or cancelled transaction whose document this one corrects, at `receipt.accepted` of a revision.
     #[serde(default)]
     pub replaces: Option<TransactionId>,
+    /// The transaction that a half of a resell follows, when it is accepted and when it is released: of the cancelling
+    /// receipt the sale that it cancels, of the new sale the cancelling receipt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<TransactionId>,
     /// At `receipt.double`: the other registrations of the same receipt that are, or may be, registered too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<OtherRegistration>,
@@ -217,6 +221,7 @@ impl Body {
             fiscal: None,
             error: None,
             replaces: None,
+            parent: None,
             others: Vec::new(),
         }
     }
@@ -255,6 +260,13 @@ impl Body {
              goes on; do not send it again."
         ));
         body
+    }
+
+    /// With the transaction that a half of a resell follows.
+    #[must_use]
+    pub fn with_parent(mut self, parent: TransactionId) -> Self {
+        self.parent = Some(parent);
+        self
     }
 
     /// With the vendor's id.

@@ -32,13 +32,38 @@ impl ExternalId {
         part: &DocumentPart,
         generation: u32,
     ) -> Result<Self, InvalidId> {
-        let mut text = format!("{}_{store}_{number}", operation.entity());
-        if !part.is_main() {
-            text.push_str("_part-");
-            text.push_str(part.as_str());
-        }
+        let mut text = document(operation, store, number, part);
         if generation > 0 {
             text.push_str(&format!("__{generation}"));
+        }
+        Self::parse(&text)
+    }
+
+    /// The id of one half of a document's resell: `_refund` and `_resell`, from the second resell on `_refund2` and
+    /// `_resell2`. `resell` counts the resells of the document from 1. It goes by the document and not by the key that
+    /// was registered last, so that it stays as short after many re-keys as it is made room for.
+    ///
+    /// # Errors
+    /// [`InvalidId`] when the text would be longer than [`LONGEST`], or when the operation is no half of a resell.
+    pub fn of_resell(
+        operation: Operation,
+        store: &StoreCode,
+        number: &DocumentNumber,
+        part: &DocumentPart,
+        resell: u32,
+    ) -> Result<Self, InvalidId> {
+        let half = match operation {
+            Operation::ResellRefund => "refund",
+            Operation::ResellSell => "resell",
+            Operation::Sell | Operation::Refund => {
+                return Err(InvalidId::new(operation.name(), "a half of a resell"));
+            }
+        };
+        let mut text = document(operation, store, number, part);
+        text.push('_');
+        text.push_str(half);
+        if resell > 1 {
+            text.push_str(&resell.to_string());
         }
         Self::parse(&text)
     }
@@ -71,6 +96,16 @@ impl ExternalId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The part of the key that all registrations of a document share.
+fn document(operation: Operation, store: &StoreCode, number: &DocumentNumber, part: &DocumentPart) -> String {
+    let mut text = format!("{}_{store}_{number}", operation.entity());
+    if !part.is_main() {
+        text.push_str("_part-");
+        text.push_str(part.as_str());
+    }
+    text
 }
 
 impl fmt::Display for ExternalId {
@@ -136,5 +171,49 @@ mod tests {
             12,
         );
         assert!(longest.is_ok());
+    }
+
+    #[test]
+    fn the_halves_of_a_resell_are_named_after_the_document_and_counted_from_the_second() {
+        let half = |operation, number: &str, part: &str, resell| {
+            ExternalId::of_resell(
+                operation,
+                &StoreCode::parse("main").expect("valid"),
+                &DocumentNumber::parse(number).expect("valid"),
+                &DocumentPart::parse(part).expect("valid"),
+                resell,
+            )
+        };
+        let text = |operation, part, resell| half(operation, "417", part, resell).expect("short").to_string();
+        assert_eq!(text(Operation::ResellRefund, "main", 1), "invoice_main_417_refund");
+        assert_eq!(text(Operation::ResellSell, "main", 1), "invoice_main_417_resell");
+        assert_eq!(text(Operation::ResellRefund, "main", 2), "invoice_main_417_refund2");
+        assert_eq!(text(Operation::ResellSell, "main", 12), "invoice_main_417_resell12");
+        assert_eq!(
+            text(Operation::ResellSell, "part-2", 1),
+            "invoice_main_417_part-part-2_resell"
+        );
+        let next = half(Operation::ResellRefund, "417", "main", 2).and_then(|id| id.next_generation());
+        assert_eq!(next.expect("short").as_str(), "invoice_main_417_refund2__1");
+        for operation in [Operation::Sell, Operation::Refund] {
+            assert!(half(operation, "417", "main", 1).is_err());
+        }
+    }
+
+    #[test]
+    fn the_longest_document_leaves_room_for_its_resells_and_their_keys() {
+        let (store, number) = ("a".repeat(16), "1".repeat(24));
+        let longest = ExternalId::of_resell(
+            Operation::ResellSell,
+            &StoreCode::parse(&store).expect("valid"),
+            &DocumentNumber::parse(&number).expect("valid"),
+            &DocumentPart::main(),
+            2,
+        );
+        let mut key = longest.expect("short enough");
+        for _ in 0..99 {
+            key = key.next_generation().expect("short enough");
+        }
+        assert!(key.as_str().ends_with("_resell2__99"));
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::event::Subject;
 use crate::request::{Fault, Faults, RequestV1};
+use crate::settings::Sending;
 use crate::{AccountName, ExternalId, Receipt, StateName, StoreCode, StoreSettings, Text, TransactionId, VendorName};
 
 /// The message type that the accept loop takes; a message without a type is one too.
@@ -51,6 +52,8 @@ pub struct Prepared {
     pub warnings: Vec<Fault>,
     /// The key of the first registration.
     pub external_id: ExternalId,
+    /// Who decides that it is sent.
+    pub sending: Sending,
 }
 
 /// Why a message cannot be accepted.
@@ -279,6 +282,7 @@ impl Asked<'_> {
             .request
             .freeze(self.settings, today)
             .map_err(NotAccepted::Invalid)?;
+        let sending = self.settings.sending(subject.operation);
         let external_id = ExternalId::of(subject.operation, &subject.store, &subject.document, &subject.part, 0)
             .expect("a parsed request leaves room for its key");
         Ok(Prepared {
@@ -289,6 +293,7 @@ impl Asked<'_> {
             receipt: frozen.receipt,
             warnings: frozen.warnings,
             external_id,
+            sending,
         })
     }
 }

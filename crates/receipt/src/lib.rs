@@ -41,6 +41,6 @@ pub use non_fatal::ErrorCode;
 pub use ours::Expected;
 pub use policy::{Decision, Doubt, RetryPolicy};
 pub use request::{Fault, FaultCode, Faults, Frozen, RequestV1};
-pub use settings::StoreSettings;
+pub use settings::{Sending, StoreSettings};
 pub use state::{Failure, StateName};
 pub use webhook::{SigningSecret, WebhookSettings};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::callback::{self, CallbackSecret};
 use crate::class::Refusal;
-use crate::content::{PaymentMethod, PaymentObject, TaxSystem, Vat};
+use crate::content::{Operation, PaymentMethod, PaymentObject, TaxSystem, Vat};
 use crate::id::{AccountName, StoreCode, VendorName};
 use crate::non_fatal::{ErrorCode, reclassed};
 use crate::policy::{Gate, RetryPolicy};
@@ -47,6 +47,12 @@ pub struct StoreSettings {
     /// Whether there is a next cycle after `max_trials`.
     #[serde(default = "yes")]
     pub retry_endlessly: bool,
+    /// Whether a sale is sent as soon as it is accepted. Otherwise it is `held` until a person sends it.
+    #[serde(default = "yes")]
+    pub auto_send_invoice: bool,
+    /// The same for refunds.
+    #[serde(default = "yes")]
+    pub auto_send_creditmemo: bool,
     /// Codes of the vendor after which a receipt that would fail is sent again under the next id. Only codes that prove
     /// the id dead work here.
     #[serde(default)]
@@ -69,6 +75,15 @@ pub struct StoreSettings {
     pub webhook: Option<WebhookSettings>,
 }
 
+/// Who decides that an accepted receipt is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sending {
+    /// It is sent as soon as there is a slot.
+    Automatic,
+    /// A person.
+    ByHand,
+}
+
 /// The poll limit of transactions whose store is not configured any more.
 pub const OVERDUE_AFTER: Duration = Duration::from_secs(86_400);
 
@@ -84,6 +99,17 @@ impl StoreSettings {
             quiet_time,
             gate: Gate::Open,
         }
+    }
+
+    /// Who decides that a receipt of this operation is sent. A resell is a person's action already.
+    #[must_use]
+    pub const fn sending(&self, operation: Operation) -> Sending {
+        let automatic = match operation {
+            Operation::Sell => self.auto_send_invoice,
+            Operation::Refund => self.auto_send_creditmemo,
+            Operation::ResellRefund | Operation::ResellSell => true,
+        };
+        if automatic { Sending::Automatic } else { Sending::ByHand }
     }
 
     /// The refusal as this store's `non_fatal_codes` have it.

@@ -83,6 +83,10 @@ pub enum Change {
     Lost,
     /// A person looked it up: nothing was registered under the present id.
     NotRegistered,
+    /// A person sends what is held, or the refund that it waits for is registered.
+    Released,
+    /// A person has it sent at once, in a new cycle.
+    SentAgain,
     /// A person closes it.
     Closed,
 }
@@ -125,6 +129,8 @@ impl State {
             (Self::Sending { .. } | Self::Waiting { .. }, Change::Refused(failure)) => Ok(Self::Failed(failure)),
             (Self::Sending { .. } | Self::Waiting { .. }, Change::Lost) => Ok(Self::Unknown),
             (Self::Unknown, Change::NotRegistered) => Ok(Self::Retrying),
+            (Self::Held, Change::Released) => Ok(Self::Queued),
+            (Self::Retrying | Self::Failed(_), Change::SentAgain) => Ok(Self::Retrying),
             (Self::Held | Self::Queued | Self::Retrying | Self::Failed(_), Change::Closed) => Ok(Self::Cancelled),
             (from, change) => Err(IllegalTransition {
                 from: from.name(),
@@ -269,6 +275,8 @@ mod tests {
             Change::Refused(Failure::Rejected),
             Change::Lost,
             Change::NotRegistered,
+            Change::Released,
+            Change::SentAgain,
         ]
     }
 
@@ -303,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leaves_done_or_cancelled_and_only_a_document_leaves_failed() {
+    fn nothing_leaves_done_or_cancelled_and_only_a_document_or_a_person_leaves_failed() {
         let registered = Change::Registered(document());
         let failed = State::Failed(Failure::Exhausted);
         assert_eq!(
@@ -313,7 +321,7 @@ mod tests {
         for state in [State::Done(document()), failed, State::Cancelled] {
             let is_failed = state.name() == StateName::Failed;
             for change in every_change() {
-                if is_failed && change == registered {
+                if is_failed && (change == registered || change == Change::SentAgain) {
                     continue;
                 }
                 assert!(
@@ -329,6 +337,24 @@ mod tests {
     fn no_machine_sends_a_waiting_or_unknown_receipt() {
         for state in [State::Waiting { vendor_uuid: uuid() }, State::Unknown, State::Held] {
             assert!(state.on(Change::Claimed { attempt: 2 }).is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_held_goes_out_by_a_person_and_in_no_other_way() {
+        assert_eq!(State::Held.on(Change::Released), Ok(State::Queued));
+        for change in every_change() {
+            if change != Change::Released {
+                assert!(State::Held.on(change.clone()).is_err(), "held took {change:?}");
+            }
+        }
+        for state in [
+            State::Queued,
+            State::Sending { attempt: 1 },
+            State::Unknown,
+            State::Cancelled,
+        ] {
+            assert!(state.clone().on(Change::SentAgain).is_err(), "{}", state.name());
         }
     }
 

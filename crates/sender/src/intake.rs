@@ -10,6 +10,7 @@ use ledger::{Acceptance, First, Judged, LedgerError, NewTransaction, Origin, Rej
 use queue::{Delivery, Disposition, Handler, Pointer};
 use receipt::StateName;
 use receipt::intake::Prepared;
+use receipt::settings::Sending;
 use vendors::Rendering;
 
 use crate::attempt::{attempt, give_back};
@@ -53,15 +54,7 @@ impl Intake {
         let point = |pointer| context.point(&vendor, &account, pointer);
         let claimed_at = Instant::now();
         let (first, slot) = self.first(&prepared);
-        let new = NewTransaction {
-            subject: prepared.subject,
-            account: prepared.account,
-            vendor: prepared.vendor,
-            request_hash: prepared.request_hash,
-            receipt: prepared.receipt,
-            external_id: prepared.external_id,
-            first,
-        };
+        let new = NewTransaction::of(prepared, first);
         let accepted = until_taken(&context.stop, "a request", || context.ledger.accept(new.clone())).await;
         match accepted {
             Ok(Acceptance::Claimed(claimed)) => {
@@ -74,10 +67,18 @@ impl Intake {
                 }
                 Disposition::Done
             }
-            Ok(Acceptance::Queued(transaction) | Acceptance::Revised { id: transaction, .. }) => {
+            Ok(
+                Acceptance::Queued(transaction)
+                | Acceptance::Revised {
+                    id: transaction,
+                    state: StateName::Queued,
+                    ..
+                },
+            ) => {
                 point(Pointer { transaction, fence: 0 });
                 Disposition::Done
             }
+            Ok(Acceptance::Held(_) | Acceptance::Revised { .. }) => Disposition::Done,
             Ok(Acceptance::Known { id, state, fence }) => {
                 if state == StateName::Queued {
                     point(Pointer { transaction: id, fence });
@@ -103,7 +104,7 @@ impl Intake {
     /// With a free slot the receipt is accepted and claimed in one commit; without one it is queued.
     fn first(&self, prepared: &Prepared) -> (First, Option<Slot>) {
         let context = &self.context;
-        if context.stop.is_cancelled() {
+        if context.stop.is_cancelled() || prepared.sending == Sending::ByHand {
             return (First::Queue, None);
         }
         let Some(vendor) = context.registry.get(&prepared.account) else {

@@ -5,19 +5,19 @@ use std::process::ExitCode;
 
 use clap::Args;
 use ledger::{Acted, Standing};
-use receipt::{Doubt, StateName};
+use receipt::{Doubt, Operation, StateName};
 use serde_json::json;
 
 use super::actor::ActorArgs;
-use super::resolve::{changed, the_standing};
+use super::target::{TargetArgs, changed};
 use crate::cli::Output;
 use crate::exit::{self, Failure};
 use crate::output;
 
 #[derive(Debug, Args)]
 pub(crate) struct CancelArgs {
-    /// Our id, the vendor's uuid, the external id or the document's number.
-    id: String,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Why, for the history.
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     reason: String,
@@ -33,7 +33,7 @@ pub(crate) struct CancelArgs {
 
 pub(crate) async fn run(file: Option<PathBuf>, args: &CancelArgs) -> anyhow::Result<ExitCode> {
     let (_, ledger) = super::open(file)?;
-    let seen = the_standing(&ledger, &args.id).await?;
+    let seen = args.target.standing(&ledger).await?;
     if let Some(why) = refused(&seen) {
         return Err(Failure::Refused(why).into());
     }
@@ -61,6 +61,7 @@ pub(crate) async fn run(file: Option<PathBuf>, args: &CancelArgs) -> anyhow::Res
         words.to_owned(),
     ];
     output::print(args.output, &["ID", "EXTERNAL ID", "STATE", ""], vec![row], &json)?;
+    output::suggest(args.output, &format!("kassa show {id}"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -69,6 +70,12 @@ fn refused(seen: &Standing) -> Option<String> {
     let id = seen.subject.transaction_id;
     let at_vendor = seen.is_at_vendor || seen.doubt == Doubt::Stands;
     let why = match seen.state {
+        StateName::Held if seen.subject.operation == Operation::ResellSell => match seen.parent {
+            Some((refund, _)) => {
+                format!("is closed together with its cancelling receipt: kassa cancel {refund} --reason …")
+            }
+            None => "waits for its cancelling receipt".to_owned(),
+        },
         StateName::Held | StateName::Queued | StateName::Retrying | StateName::Failed if !at_vendor => return None,
         StateName::Held | StateName::Queued | StateName::Retrying | StateName::Failed => format!(
             "is {}, but the vendor may have it. Wait for its outcome: kassa show {id}",
@@ -80,7 +87,7 @@ fn refused(seen: &Standing) -> Option<String> {
             "may be registered. Look it up at the vendor and say what you found: kassa resolve {id} --registered … or \
              --not-registered …"
         ),
-        StateName::Done => "is registered. Only a refund, or a resell, corrects it".to_owned(),
+        StateName::Done => format!("is registered. Only a refund, or a resell, corrects it: kassa resell {id}"),
         StateName::Cancelled => format!("was closed before: kassa show {id}"),
     };
     Some(format!("{} {why}", seen.external_id))

@@ -7,11 +7,17 @@ pub(crate) mod check_config;
 pub(crate) mod dead;
 pub(crate) mod key;
 pub(crate) mod list;
+pub(crate) mod manual;
 pub(crate) mod migrate;
+pub(crate) mod resell;
 pub(crate) mod resolve;
+pub(crate) mod send;
 pub(crate) mod show;
 pub(crate) mod submit;
+pub(crate) mod target;
 pub(crate) mod topology;
+pub(crate) mod update;
+pub(crate) mod wait;
 pub(crate) mod webhook;
 
 use std::path::PathBuf;

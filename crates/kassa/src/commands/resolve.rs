@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use clap::Args;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use ledger::{Acted, Finding, Ledger, LedgerError, Standing, TransactionRow};
+use ledger::{Acted, Finding, Ledger, LedgerError, Standing};
 use receipt::found::{Checked, Expected, FoundDocument};
 use receipt::intake::moscow;
-use receipt::{Money, StateName, TransactionId};
+use receipt::{Money, Operation, StateName};
 use serde_json::json;
 
 use super::actor::ActorArgs;
+use super::target::{TargetArgs, changed};
 use crate::cli::Output;
 use crate::exit::{self, Failure};
 use crate::output;
@@ -20,8 +21,8 @@ use crate::output;
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("finding").required(true).args(["registered", "not_registered"]))]
 pub(crate) struct ResolveArgs {
-    /// Our id, the vendor's uuid, the external id or the document's number.
-    id: String,
+    #[command(flatten)]
+    target: TargetArgs,
     /// It is registered; its document is given by --fn, --fd and --fpd. The transaction becomes `done`.
     #[arg(long, requires_all = ["fn_number", "fd", "fpd"])]
     registered: bool,
@@ -62,7 +63,7 @@ fn sum(text: &str) -> Result<Money, String> {
 
 pub(crate) async fn run(file: Option<PathBuf>, args: &ResolveArgs) -> anyhow::Result<ExitCode> {
     let (_, ledger) = super::open(file)?;
-    let seen = the_standing(&ledger, &args.id).await?;
+    let seen = args.target.standing(&ledger).await?;
     if let Some(why) = refused(&seen) {
         return Err(Failure::Refused(why).into());
     }
@@ -175,6 +176,7 @@ fn tell(args: &ResolveArgs, seen: &Standing, finding: &Finding) -> anyhow::Resul
     });
     let row = vec![id.to_string(), external_id.to_string(), state.to_string(), words];
     output::print(args.output, &["ID", "EXTERNAL ID", "STATE", ""], vec![row], &json)?;
+    output::suggest(args.output, &format!("kassa show {id}"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -183,7 +185,14 @@ fn refused(seen: &Standing) -> Option<String> {
     let id = seen.subject.transaction_id;
     let why = match seen.state {
         StateName::Unknown => return None,
-        StateName::Held | StateName::Queued | StateName::Retrying => format!(
+        StateName::Held if seen.subject.operation == Operation::ResellSell => {
+            format!("waits for its cancelling receipt and then goes out by itself: kassa show {id}")
+        }
+        StateName::Held => format!(
+            "is held, and was never sent: kassa {} {id}",
+            super::send::command(&seen.subject)
+        ),
+        StateName::Queued | StateName::Retrying => format!(
             "is {}: kassa goes on with it by itself. To close it instead: kassa cancel {id} --reason …",
             seen.state
         ),
@@ -193,48 +202,11 @@ fn refused(seen: &Standing) -> Option<String> {
         }
         StateName::Done => format!("is registered already: kassa show {id}"),
         StateName::Failed => format!(
-            "has certainly failed. Publish the corrected receipt under the same number, or close it: kassa cancel {id} \
-             --reason …"
+            "has certainly failed. Send it again: kassa {} {id}; publish the corrected receipt under the same number; or \
+             close it: kassa cancel {id} --reason …",
+            super::send::command(&seen.subject)
         ),
         StateName::Cancelled => format!("was closed by a person: kassa show {id}"),
     };
     Some(format!("{} {why}", seen.external_id))
-}
-
-/// The one transaction that `id` means, as it stands now.
-pub(super) async fn the_standing(ledger: &Ledger, id: &str) -> anyhow::Result<Standing> {
-    let found = ledger.find(id).await.map_err(|error| exit::ledger(&error))?;
-    let nothing = || {
-        Failure::NotFound(format!(
-            "nothing has the id, uuid, external id or document number {id:?}"
-        ))
-    };
-    let only = match found.as_slice() {
-        [] => return Err(nothing().into()),
-        [only] => only,
-        several => {
-            let lines = several.iter().map(|row: &TransactionRow| {
-                format!(
-                    "\n  {}  {} {} of store {}, {}",
-                    row.id, row.operation, row.document_number, row.store, row.state
-                )
-            });
-            return Err(Failure::Usage(format!(
-                "{id:?} means several transactions; name one by its id:{}",
-                output::safe(&lines.collect::<String>())
-            ))
-            .into());
-        }
-    };
-    let standing = ledger
-        .standing(TransactionId(only.id))
-        .await
-        .map_err(|error| exit::ledger(&error))?;
-    Ok(standing.ok_or_else(nothing)?)
-}
-
-pub(super) fn changed(id: TransactionId) -> Failure {
-    Failure::Refused(format!(
-        "transaction {id} has changed since it was looked at, and nothing was done. Look again: kassa show {id}"
-    ))
 }

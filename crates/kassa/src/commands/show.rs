@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ledger::{ActionRow, AttemptRow, DeliveryRow, RegistrationRow, TransactionDetails};
+use ledger::{ActionRow, AttemptRow, DeliveryRow, RegistrationRow, TransactionDetails, TransactionRow};
 use serde::Serialize;
 
 use super::{list, webhook};
@@ -100,6 +100,7 @@ fn print_head(details: &TransactionDetails) -> anyhow::Result<()> {
             "instead of",
             row.replaces.map_or_else(String::new, |former| former.to_string()),
         ),
+        ("follows", details.parent.as_ref().map_or_else(String::new, relative)),
         ("order", row.order_number.clone().unwrap_or_default()),
         ("total", output::roubles(row.total_kopecks)),
         (
@@ -121,6 +122,7 @@ fn print_head(details: &TransactionDetails) -> anyhow::Result<()> {
         facts.push(("registered", fiscal.registered_at.to_string()));
         facts.push(("receipt", fiscal.ofd_url.clone().unwrap_or_default()));
     }
+    facts.extend(details.children.iter().map(|child| ("followed by", relative(child))));
     // One external id is told by the lines above; several ids, or a doubt, are what support has to compare.
     if details.registrations.len() > 1 || details.registrations.iter().any(|one| one.doubt_since.is_some()) {
         facts.extend(details.registrations.iter().map(|one| ("id", registration(one))));
@@ -131,6 +133,11 @@ fn print_head(details: &TransactionDetails) -> anyhow::Result<()> {
     }
     writeln!(stdout)?;
     Ok(())
+}
+
+/// The other half of a resell, or the sale.
+fn relative(row: &TransactionRow) -> String {
+    format!("{} {} {}, {}", row.operation, row.external_id, row.id, row.state)
 }
 
 /// One external id and what became of it, with its document: a receipt that is registered twice shows two.

@@ -8,19 +8,25 @@ use std::time::Duration;
 use anyhow::Context;
 use producer::{AcceptError, Accepted, Newness, Producer};
 use queue::{Broker, Pointers};
-use receipt::Operation;
+use receipt::{Operation, StateName};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::FileArgs;
+use crate::cli::Output;
 use crate::exit::{self, Failure};
 use crate::output;
 
 /// How long the command waits for the broker; without it the table wakes the sender a few seconds later.
 const BROKER_PATIENCE: Duration = Duration::from_secs(2);
 
-pub(crate) async fn run(file: Option<PathBuf>, operation: Operation, args: &FileArgs) -> anyhow::Result<ExitCode> {
-    let body = read(&args.file)?;
+/// Accepts the request in `path` and prints its transaction.
+pub(crate) async fn run(
+    file: Option<PathBuf>,
+    operation: Operation,
+    path: &Path,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    let body = read(path)?;
     expect_operation(&body, operation)?;
     let (config, ledger) = super::open(file)?;
     config.check()?;
@@ -44,7 +50,7 @@ pub(crate) async fn run(file: Option<PathBuf>, operation: Operation, args: &File
     drop(producer);
     ledger.close().await;
     match accepted {
-        Ok(accepted) => tell(args, &accepted),
+        Ok(accepted) => tell(output, operation, &accepted),
         Err(AcceptError::NotAccepted(why)) => {
             let faults: Vec<String> = why.faults().iter().map(|fault| format!("\n  {fault}")).collect();
             Err(Failure::Usage(format!("{}{}", why.detail().en, faults.concat())).into())
@@ -56,7 +62,7 @@ pub(crate) async fn run(file: Option<PathBuf>, operation: Operation, args: &File
     }
 }
 
-fn tell(args: &FileArgs, accepted: &Accepted) -> anyhow::Result<ExitCode> {
+fn tell(output: Output, operation: Operation, accepted: &Accepted) -> anyhow::Result<ExitCode> {
     let id = accepted.id.to_string();
     let word = match (accepted.newness, accepted.replaces) {
         (Newness::New, Some(former)) => format!("accepted instead of {former}"),
@@ -76,7 +82,19 @@ fn tell(args: &FileArgs, accepted: &Accepted) -> anyhow::Result<ExitCode> {
         accepted.state.to_string(),
         word,
     ];
-    output::print(args.output, &["ID", "EXTERNAL ID", "STATE", ""], vec![row], &json)?;
+    output::print(output, &["ID", "EXTERNAL ID", "STATE", ""], vec![row], &json)?;
+    let next = match accepted.state {
+        StateName::Held => format!("it is sent by hand: kassa {operation} {id}"),
+        StateName::Queued
+        | StateName::Sending
+        | StateName::Waiting
+        | StateName::Retrying
+        | StateName::Done
+        | StateName::Unknown
+        | StateName::Failed
+        | StateName::Cancelled => format!("kassa show {id}"),
+    };
+    output::suggest(output, &next);
     Ok(ExitCode::SUCCESS)
 }
 

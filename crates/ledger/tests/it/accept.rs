@@ -1,10 +1,12 @@
 //! A receipt is accepted once.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
-use ledger::{Acceptance, First, LedgerError, NewTransaction};
+use ledger::{Acceptance, Claim, First, LedgerError, NewTransaction};
 use receipt::{ExternalId, Operation, StateName, TransactionId};
 
-use crate::sample::{WIRE_BODY, at_once, claim, offer, offer_of, outcome, queued, retry};
+use crate::sample::{LEASE, WIRE_BODY, at_once, claim, offer, offer_of, outcome, queued, quota, retry};
 use crate::scratch::Scratch;
 
 /// The same request as another process reads it: equal but for the id that was made for it.
@@ -12,6 +14,39 @@ fn again(new: &NewTransaction) -> NewTransaction {
     let mut again = new.clone();
     again.subject.transaction_id = TransactionId::new();
     again
+}
+
+#[tokio::test]
+async fn what_is_accepted_to_be_held_is_due_for_nobody_and_says_so() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger();
+    let held = || NewTransaction {
+        first: First::Hold,
+        ..offer("417")
+    };
+    let Ok(Acceptance::Held(id)) = ledger.accept(held()).await else {
+        panic!("it is not held")
+    };
+    let row = scratch.transaction(id).await;
+    assert_eq!((row.state.as_str(), row.due_in_seconds), ("held", None));
+    let events = ledger.take_events(10).await.expect("no outage");
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].event_type, "receipt.accepted");
+    assert_eq!(
+        (&events[0].body["state"], &events[0].body["kkm_status"]),
+        (&"held".into(), &"wait".into())
+    );
+    assert!(matches!(ledger.claim(id, 0, LEASE).await, Ok(Claim::Stale)));
+    let due = ledger.claim_due(&quota(10), Duration::ZERO, LEASE).await;
+    assert!(due.expect("no outage").is_empty());
+
+    // Offered again it is the same one; offered by a process that would send, too.
+    for new in [held(), offer("417")] {
+        match ledger.accept(new).await {
+            Ok(Acceptance::Known { id: known, state, .. }) => assert_eq!((known, state), (id, StateName::Held)),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ mod polls;
 mod probes;
 mod record;
 mod replay;
+mod resell;
+mod resend;
 mod resolve;
 mod retired;
 mod revise;

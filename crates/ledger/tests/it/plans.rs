@@ -31,6 +31,7 @@ async fn filled(done: i64, due: usize, analyzed: bool) -> Scratch {
         "ALTER TABLE registrations SET (autovacuum_enabled = false)",
         "ALTER TABLE attempts SET (autovacuum_enabled = false)",
         "ALTER TABLE events SET (autovacuum_enabled = false)",
+        "ALTER TABLE actions SET (autovacuum_enabled = false)",
         "ALTER TABLE webhook_deliveries SET (autovacuum_enabled = false)",
     ] {
         sqlx::query(statement).execute(&mut connection).await.expect("arranged");
@@ -46,6 +47,8 @@ async fn filled(done: i64, due: usize, analyzed: bool) -> Scratch {
          SELECT id, 1, 0, 'send', 'w', now(), 'accepted' FROM transactions LIMIT $1",
         "INSERT INTO events (id, type, store, transaction_id, body, published_at) \
          SELECT gen_random_uuid(), 'receipt.done', 'main', id, '{}', now() FROM transactions LIMIT $1",
+        "INSERT INTO actions (id, actor, action, transaction_id) \
+         SELECT gen_random_uuid(), 'maria', 'cancel', id FROM transactions LIMIT $1",
         "INSERT INTO webhook_deliveries (event_id, store, state, attempts, due_at, delivered_at) \
          SELECT id, store, 'delivered', 1, NULL, now() FROM events LIMIT $1",
     ] {

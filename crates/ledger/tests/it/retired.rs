@@ -489,9 +489,9 @@ async fn a_document_of_a_failed_request_that_a_corrected_one_has_followed_is_tol
         .expect("recorded");
     scratch
         .run(
-            "INSERT INTO transactions (id, store, account, vendor, operation, document_number, document_part, revision, \
+            "INSERT INTO transactions (id, store, account, vendor, operation, document_number, document_part, revision, replaces, \
              request_hash, body, total_kopecks, external_id, state, due_at) \
-             SELECT gen_random_uuid(), store, account, vendor, operation, document_number, document_part, 1, \
+             SELECT gen_random_uuid(), store, account, vendor, operation, document_number, document_part, 1, id, \
              request_hash, body, total_kopecks, external_id || '__1', 'queued', now() FROM transactions",
         )
         .await;

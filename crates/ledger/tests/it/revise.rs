@@ -37,6 +37,7 @@ async fn revised(ledger: &Ledger, number: &str, content: u8) -> (TransactionId, 
             id,
             external_id,
             replaces,
+            state: StateName::Queued,
         }) => (id, external_id.to_string(), replaces),
         other => panic!("{number} is not revised but {other:?}"),
     }
@@ -70,10 +71,12 @@ async fn a_corrected_receipt_of_a_failed_one_is_its_revision_under_the_next_id()
     );
     let Registration { external_id, state, .. } = scratch.registration(id).await;
     assert_eq!((external_id.as_str(), state.as_str()), ("invoice_main_417__1", "open"));
+    let after = scratch.transaction(former).await;
+    assert_eq!((after.state, after.external_id), (before.state, before.external_id));
     assert_eq!(
-        scratch.transaction(former).await.version,
-        before.version,
-        "the former one stays as it was"
+        after.version,
+        before.version + 1,
+        "whoever saw it before has seen another document"
     );
 
     let events = ledger.take_events(10).await.expect("no outage");

@@ -24,7 +24,7 @@ use super::read::Id;
 use super::{Api, body, view};
 use crate::key::Right;
 
-const LONGEST_REASON: usize = 500;
+pub(super) const LONGEST_REASON: usize = 500;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -237,7 +237,7 @@ impl Api {
     }
 
     /// Where the receipt stands, if the caller may see it and has looked at this very version.
-    async fn standing(&self, caller: &Caller, id: Id, headers: &HeaderMap) -> Result<Standing, Problem> {
+    pub(super) async fn standing(&self, caller: &Caller, id: Id, headers: &HeaderMap) -> Result<Standing, Problem> {
         let row = self.visible(caller, id).await?;
         let seen = self.seen(TransactionId(row.id)).await?;
         matches_version(headers, seen.version)?;
@@ -285,7 +285,7 @@ impl Api {
         })
     }
 
-    async fn acted(&self, seen: &Standing, done: Result<Acted, LedgerError>) -> Result<Response, Problem> {
+    pub(super) async fn acted(&self, seen: &Standing, done: Result<Acted, LedgerError>) -> Result<Response, Problem> {
         match done {
             Ok(Acted::Done) => {}
             Ok(Acted::Changed) => return Err(changed()),
@@ -335,7 +335,7 @@ fn matches_version(headers: &HeaderMap, version: i64) -> Result<(), Problem> {
     if is_named { Ok(()) } else { Err(changed()) }
 }
 
-fn changed() -> Problem {
+pub(super) fn changed() -> Problem {
     Problem::new(
         StatusCode::PRECONDITION_FAILED,
         "changed",
@@ -344,7 +344,7 @@ fn changed() -> Problem {
     )
 }
 
-fn refused(state: StateName, ru: &str, en: &str) -> Problem {
+pub(super) fn refused(state: StateName, ru: &str, en: &str) -> Problem {
     Problem::new(
         StatusCode::CONFLICT,
         "refused",

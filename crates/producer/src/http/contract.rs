@@ -280,6 +280,45 @@ pub(super) struct Cancel {
     reason: String,
 }
 
+/// How a receipt is sent.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Send {
+    /// Under its next external id. Only what the vendor has certainly refused gets one.
+    #[schema(default = false)]
+    next_id: Option<bool>,
+    /// In your own words, for the history.
+    #[schema(max_length = 500, example = "the register was repaired")]
+    reason: Option<String>,
+}
+
+/// A resell: a registered sale, the receipt that cancels it, and the new sale.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Resell {
+    result: ResellResult,
+    sale: Half,
+    refund: Option<Half>,
+    sell: Option<Half>,
+}
+
+/// `started`; `resumed`: a half that had failed is sent again; `under_way`: nothing was done.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum ResellResult {
+    Started,
+    Resumed,
+    UnderWay,
+}
+
+/// One receipt of a resell.
+#[derive(Serialize, ToSchema)]
+struct Half {
+    #[schema(format = Uuid)]
+    id: String,
+    external_id: String,
+    state: State,
+}
+
 /// What a person found at the vendor.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]

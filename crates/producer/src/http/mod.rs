@@ -12,6 +12,7 @@ mod openapi;
 mod prefer;
 mod problem;
 mod read;
+mod send;
 mod view;
 
 use std::sync::Arc;
@@ -57,6 +58,8 @@ struct Api {
     producer: Producer,
     keys: Keys,
     limits: Limits,
+    /// Between two sends of one external id.
+    quiet_time: Duration,
     waiting: Semaphore,
     stop: CancellationToken,
 }
@@ -70,12 +73,13 @@ impl Api {
     }
 }
 
-/// The routes under `/v1`, and `/openapi.json`. `stop` ends every wait for an outcome: what was accepted stays accepted.
+/// The routes under `/v1`, and `/openapi.json`. `quiet_time` is the senders' (`sender.quiet_time`). `stop` ends every wait for an outcome: what was accepted stays accepted.
 pub fn router(
     ledger: Ledger,
     directory: Arc<Directory>,
     producer: Producer,
     limits: Limits,
+    quiet_time: Duration,
     stop: CancellationToken,
 ) -> Router {
     let api = Arc::new(Api {
@@ -85,6 +89,7 @@ pub fn router(
         directory,
         producer,
         limits,
+        quiet_time,
         stop,
     });
     let behind_keys = Router::new()
@@ -93,6 +98,8 @@ pub fn router(
         .route("/v1/receipts/{id}/cancel", post(act::cancel))
         .route("/v1/receipts/{id}/resolve", post(act::resolve))
         .route("/v1/receipts/{id}/refresh", post(act::refresh))
+        .route("/v1/receipts/{id}/resend", post(send::resend))
+        .route("/v1/receipts/{id}/resell", post(send::resell))
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&api), auth::admit))
         .with_state(api);

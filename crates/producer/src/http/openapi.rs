@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use super::{act, contract, intake, list, read};
+use super::{act, contract, intake, list, read, send};
 use crate::example;
 use crate::schema::{self, PLACE};
 
@@ -21,7 +21,7 @@ const REQUEST: &str = "ReceiptRequest";
             answer, a 408, a 429 or a 5xx is sent again as it is. New fields may be added to answers at any time.",
         license(name = "MIT", identifier = "MIT"),
     ),
-    paths(intake::submit, list::list, read::read, act::cancel, act::resolve, act::refresh),
+    paths(intake::submit, list::list, read::read, act::cancel, act::resolve, act::refresh, send::resend, send::resell),
     components(schemas(contract::Problem)),
     tags(
         (name = "receipts", description = "Submit and read. Rights of the key: `submit`, `read`, `contacts`."),

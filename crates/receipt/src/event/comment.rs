@@ -68,6 +68,30 @@ pub(super) fn arrival(subject: &Subject, external_id: &ExternalId, state: StateN
         StateName::Failed => ("не пробит.", "is not registered."),
         StateName::Cancelled => ("закрыт вручную.", "was closed by a person."),
     };
+    let (ru, en) = match (subject.operation, state) {
+        (Operation::ResellSell, StateName::Held) => (
+            "принят и ждёт, пока будет пробит отменяющий чек.",
+            "is accepted and waits until the cancelling receipt is registered.",
+        ),
+        // The buyer's sale is cancelled at this moment, and nothing stands in its place.
+        (Operation::ResellSell, StateName::Failed) => (
+            "не пробит, а отменяющий чек уже пробит: у покупки нет действующего чека. Отправьте его снова: kassa resell.",
+            "is not registered, and the cancelling receipt is: the purchase has no valid receipt. Send it again: kassa \
+             resell.",
+        ),
+        (
+            Operation::Sell | Operation::Refund | Operation::ResellRefund | Operation::ResellSell,
+            StateName::Held
+            | StateName::Queued
+            | StateName::Sending
+            | StateName::Waiting
+            | StateName::Retrying
+            | StateName::Done
+            | StateName::Unknown
+            | StateName::Failed
+            | StateName::Cancelled,
+        ) => (ru, en),
+    };
     let what = what(subject);
     let mut text = Text::new(format!("{} {ru}", what.ru), format!("{} {en}", what.en));
     // Where a person has to look, the name to look for.

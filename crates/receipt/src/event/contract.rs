@@ -81,6 +81,10 @@ struct ReceiptEvent {
     /// With `receipt.accepted` of a corrected receipt: the failed or cancelled transaction of the same document.
     #[serde(skip_serializing_if = "Option::is_none")]
     replaces: Option<UuidText>,
+    /// With `receipt.accepted` of a half of a resell: of the cancelling receipt the sale that it cancels, of the new sale
+    /// the cancelling receipt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<UuidText>,
     /// With `receipt.double`: the other registrations of the same receipt that are, or may be, registered too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     others: Vec<Other>,
@@ -172,7 +176,8 @@ struct AccountEvent {
 
 #[derive(JsonSchema)]
 enum ReceiptEventType {
-    /// Accepted: from here on kassa keeps its promise.
+    /// Accepted: from here on kassa keeps its promise. With the state `held` it waits for a person, or for the first half
+    /// of its resell; once released it is told again, with the state `queued`.
     #[serde(rename = "receipt.accepted")]
     Accepted,
     /// A try failed, and there will be another.

@@ -1,0 +1,200 @@
+//! What a person has sent: what is held or has stopped, and a registered sale anew.
+//!
+//! What may be done is the ledger's to say, so that the API and the commands cannot differ.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::Json;
+use ledger::{Chain, Key, LedgerError, Resold, Reselling, Standing};
+use receipt::Text;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::act::{LONGEST_REASON, changed, refused};
+use super::auth::Caller;
+use super::problem::{Fault, Problem};
+use super::read::Id;
+use super::{Api, body};
+use crate::key::Right;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sending {
+    #[serde(default)]
+    next_id: bool,
+    reason: Option<String>,
+}
+
+impl Sending {
+    fn read(headers: &HeaderMap, bytes: Result<Bytes, BytesRejection>) -> Result<(Key, Option<String>), Problem> {
+        let Self { next_id, reason } = body::small(&body::json_bytes(headers, bytes)?)?;
+        let key = if next_id { Key::Next } else { Key::Same };
+        let reason = reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty());
+        if reason.as_ref().is_some_and(|reason| reason.chars().count() > LONGEST_REASON) {
+            let fault = Fault::at(
+                "/reason",
+                "invalid_value",
+                format!("не длиннее {LONGEST_REASON} символов."),
+                format!("must not be longer than {LONGEST_REASON} characters."),
+            );
+            return Err(Problem::invalid(StatusCode::UNPROCESSABLE_ENTITY, vec![fault]));
+        }
+        Ok((key, reason))
+    }
+}
+
+/// Send a receipt.
+///
+/// Sends at once what is `held`, what waits for its next try, and what has used up its tries (`failed`, exhausted). With
+/// `next_id` what the vendor has certainly refused goes out under its next external id. Everything else is refused (409):
+/// a receipt that may be registered is sent again by nobody.
+#[utoipa::path(
+    post,
+    path = "/v1/receipts/{id}/resend",
+    operation_id = "resendReceipt",
+    tag = "actions",
+    params(
+        ("id" = String, Path, description = "Id of the receipt.", format = Uuid),
+        ("If-Match" = String, Header, description = "`ETag` of the receipt that was looked at, or `*`.", example = "*"),
+    ),
+    request_body(content = super::contract::Send, description = "How."),
+    responses(
+        (status = 200, description = "It is `queued` or `retrying`, and goes out at once.", body = super::contract::Receipt,
+            headers(("ETag" = String, description = "Version of the receipt."))),
+        (status = 400, description = "The body is not JSON."),
+        (status = 404, description = "There is no such receipt, or the key is not for its store."),
+        (status = 409, description = "Its state forbids it; `state` and the text say why."),
+        (status = 412, description = "It has changed since it was looked at; nothing was done."),
+        (status = 413, description = "The body is longer than 256 KiB."),
+        (status = 415, description = "The body says that it is not JSON."),
+        (status = 422, description = "The body breaks the contract."),
+        (status = 428, description = "`If-Match` is missing."),
+    ),
+)]
+pub(super) async fn resend(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    id: Id,
+    headers: HeaderMap,
+    bytes: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    caller.needs(Right::Act)?;
+    let (key, reason) = Sending::read(&headers, bytes)?;
+    let seen = api.standing(&caller, id, &headers).await?;
+    let how = seen.resending(key).map_err(|why| told(&seen, &why.text()))?;
+    let actor = caller.actor(reason.as_deref());
+    let done = api
+        .within(async { Ok(api.ledger.resend(&seen, &how, api.quiet_time, &actor).await) })
+        .await?;
+    api.acted(&seen, done).await
+}
+
+/// Resell a sale.
+///
+/// Cancels the newest registered sale of the receipt's document by a receipt of its own and registers it anew, both with
+/// the fiscal sign of what they mend. The new sale goes out once the cancelling receipt is registered. Called again, it
+/// tells how far things are, and sends a half again that has failed; with `next_id` under its next external id. Refused
+/// (409) while the document or its order has another refund.
+#[utoipa::path(
+    post,
+    path = "/v1/receipts/{id}/resell",
+    operation_id = "resellReceipt",
+    tag = "actions",
+    params(
+        ("id" = String, Path, description = "Id of a receipt of the document.", format = Uuid),
+        ("If-Match" = String, Header, description = "`ETag` of the receipt that was looked at, or `*`.", example = "*"),
+    ),
+    request_body(content = super::contract::Send, description = "How."),
+    responses(
+        (status = 202, description = "It was begun, goes on, or is under way.", body = super::contract::Resell),
+        (status = 400, description = "The body is not JSON."),
+        (status = 404, description = "There is no such receipt, or the key is not for its store."),
+        (status = 409, description = "There is no registered sale, another refund stands in the way, or a half may not be \
+            sent again."),
+        (status = 412, description = "It has changed since it was looked at; nothing was done."),
+        (status = 413, description = "The body is longer than 256 KiB."),
+        (status = 415, description = "The body says that it is not JSON."),
+        (status = 422, description = "The body breaks the contract."),
+        (status = 428, description = "`If-Match` is missing."),
+    ),
+)]
+pub(super) async fn resell(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    id: Id,
+    headers: HeaderMap,
+    bytes: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    caller.needs(Right::Act)?;
+    let (key, reason) = Sending::read(&headers, bytes)?;
+    let named = api.standing(&caller, id, &headers).await?;
+    let subject = &named.subject;
+    let chain = api
+        .within(async {
+            let chain = api.ledger.chain(&subject.store, &subject.document, &subject.part).await;
+            chain.map_err(|error| Problem::ledger(&error))
+        })
+        .await?
+        .ok_or_else(|| {
+            refused(
+                named.state,
+                "перепробить можно только пробитый приход.",
+                "only a registered sale is resold.",
+            )
+        })?;
+    let how = chain.reselling(key).map_err(|why| told(&chain.sale, &why.text()))?;
+    let actor = caller.actor(reason.as_deref());
+    let done = api
+        .within(async { Ok(api.ledger.resell(&chain, &how, api.quiet_time, &actor).await) })
+        .await?;
+    match done {
+        Ok(Resold::Started { .. } | Resold::Resumed(_) | Resold::UnderWay(_)) => {}
+        Ok(Resold::Changed) => return Err(changed()),
+        Err(LedgerError::ExternalIdTaken) => {
+            return Err(refused(
+                chain.sale.state,
+                "ключ занят другим документом; обратитесь к разработчикам.",
+                "the external id belongs to another document; ask the developers.",
+            ));
+        }
+        Err(error) => return Err(Problem::ledger(&error)),
+    }
+    let now = api
+        .within(async {
+            let now = api.ledger.chain_of(chain.sale.subject.transaction_id).await;
+            now.map_err(|error| Problem::ledger(&error))
+        })
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    Ok((StatusCode::ACCEPTED, Json(shown(&now, &how))).into_response())
+}
+
+fn told(seen: &Standing, why: &Text) -> Problem {
+    refused(seen.state, &why.ru, &why.en)
+}
+
+fn shown(chain: &Chain, how: &Reselling) -> Value {
+    let half = |half: &Standing| {
+        json!({
+            "id": half.subject.transaction_id,
+            "external_id": half.external_id,
+            "state": half.state,
+        })
+    };
+    json!({
+        "result": match how {
+            Reselling::Start { .. } => "started",
+            Reselling::Resume(..) => "resumed",
+            Reselling::UnderWay(_) => "under_way",
+        },
+        "sale": half(&chain.sale),
+        "refund": chain.refund.as_ref().map(half),
+        "sell": chain.sell.as_ref().map(half),
+    })
+}
