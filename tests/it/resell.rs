@@ -44,6 +44,16 @@ retry_intervals = ["1s", "2s", "5s"]
     ))
 }
 
+/// The sale, or a half of its resell, as the table has it.
+#[derive(Debug, sqlx::FromRow)]
+struct Half {
+    operation: String,
+    external_id: String,
+    state: String,
+    fd: Option<i64>,
+    wire_body: Option<String>,
+}
+
 async fn publish(world: &World, store: &str, operation: &str, number: &str) -> anyhow::Result<()> {
     let body = request(store, operation, number, number).to_string();
     world.shop.publish(store, body.as_bytes()).await
@@ -80,7 +90,7 @@ async fn until(world: &World, number: &str, operation: &str, wanted: &[&str]) ->
 /// The original sale, one cancelling receipt and one new sale stand in the books, and no more; the table agrees.
 async fn assert_resold_once(world: &World, number: &str) -> anyhow::Result<()> {
     until(world, number, "resell_sell", &["done"]).await?;
-    let rows: Vec<(String, String, String, Option<i64>, Option<String>)> = sqlx::query_as(
+    let rows: Vec<Half> = sqlx::query_as(
         "SELECT t.operation, t.external_id, t.state, t.fd, r.wire_body FROM transactions t \
          JOIN registrations r ON r.transaction_id = t.id AND r.generation = t.generation \
          WHERE t.document_number = $1 ORDER BY t.id",
@@ -88,14 +98,18 @@ async fn assert_resold_once(world: &World, number: &str) -> anyhow::Result<()> {
     .bind(number)
     .fetch_all(&world.pool)
     .await?;
-    let brief: Vec<_> = rows.iter().map(|row| (row.0.as_str(), row.2.as_str())).collect();
+    let brief: Vec<_> = rows
+        .iter()
+        .map(|row| (row.operation.as_str(), row.state.as_str()))
+        .collect();
     assert_eq!(
         brief,
         [("sell", "done"), ("resell_refund", "done"), ("resell_sell", "done")]
     );
     assert_eq!(world.registered(number), 3, "{number}");
     let documents = world.documents(number);
-    for ((_, external_id, _, fd, _), operation) in rows.iter().zip(["sell", "sell_refund", "sell"]) {
+    for (row, operation) in rows.iter().zip(["sell", "sell_refund", "sell"]) {
+        let external_id = &row.external_id;
         let of_id: Vec<_> = documents
             .iter()
             .filter(|document| document.external_id == *external_id)
@@ -106,15 +120,18 @@ async fn assert_resold_once(world: &World, number: &str) -> anyhow::Result<()> {
         assert_eq!((document.operation.as_str(), document.registered), (operation, 1));
         assert_eq!(document.total_kopecks, 120_000);
         let fiscal = document.fiscal.as_ref().context("a fiscal document")?;
-        assert_eq!(*fd, Some(i64::from(fiscal.fiscal_document_number)));
+        assert_eq!(row.fd, Some(i64::from(fiscal.fiscal_document_number)));
     }
     let original = documents
         .iter()
-        .find(|document| document.external_id == rows[0].1)
+        .find(|document| document.external_id == rows[0].external_id)
         .and_then(|document| document.fiscal.as_ref())
         .context("the original")?;
     let fpd = format!("\"{}\"", original.fiscal_document_attribute);
-    for (_, external_id, _, _, wire_body) in &rows[1..] {
+    for Half {
+        external_id, wire_body, ..
+    } in &rows[1..]
+    {
         let sent = wire_body.as_deref().unwrap_or_default();
         assert!(
             sent.contains(&fpd),

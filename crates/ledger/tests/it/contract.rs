@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ledger::{Ledger, NewDeadLetter, Origin, PollVerdict, Rejection, Verdict};
+use ledger::{First, Ledger, NewDeadLetter, NewTransaction, Origin, PollVerdict, Rejection, Verdict};
 use receipt::{Failure, RetryClass, TransactionId};
 use serde_json::{Value, json};
 
@@ -27,6 +27,14 @@ async fn every_transition(scratch: &Scratch) -> Vec<Value> {
     waiting(&ledger, "done", "uuid-done").await;
     let poll = polled(&ledger).await;
     ledger.record_poll(answer(&poll, done())).await.expect("recorded");
+    let held = NewTransaction {
+        first: First::Hold,
+        ..crate::sample::offer("held")
+    };
+    ledger.accept(held).await.expect("accepted");
+    // Both halves of a resell, and the release of the second.
+    let (refund, _) = crate::resell::started(&ledger, "done").await;
+    crate::resell::register(scratch, &ledger, refund, 1).await;
     waiting(&ledger, "failed", "uuid-failed").await;
     let mut poll = answer(&polled(&ledger).await, PollVerdict::Failed(Failure::Rejected));
     poll.refusal = Some(a_refusal(RetryClass::Permanent));

@@ -21,6 +21,7 @@ mod plans;
 mod polls;
 mod probes;
 mod record;
+mod refresh;
 mod replay;
 mod resell;
 mod resend;

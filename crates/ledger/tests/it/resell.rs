@@ -47,7 +47,7 @@ async fn sold(ledger: &Ledger, number: &str) -> TransactionId {
     claimed.subject.transaction_id
 }
 
-async fn started(ledger: &Ledger, number: &str) -> (TransactionId, TransactionId) {
+pub(crate) async fn started(ledger: &Ledger, number: &str) -> (TransactionId, TransactionId) {
     match resell(ledger, number, Key::Same).await {
         Resold::Started { refund, sell } => (refund, sell),
         other => panic!("it did not start: {other:?}"),
@@ -66,7 +66,7 @@ fn document(fd: i64) -> Box<FiscalDocument> {
     document
 }
 
-async fn register(scratch: &Scratch, ledger: &Ledger, id: TransactionId, fd: i64) {
+pub(crate) async fn register(scratch: &Scratch, ledger: &Ledger, id: TransactionId, fd: i64) {
     let claimed = claim_half(scratch, ledger, id).await;
     ledger
         .record(outcome(&claimed, Verdict::Done(document(fd))))
