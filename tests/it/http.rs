@@ -354,6 +354,48 @@ async fn a_person_cancels_over_http_what_was_looked_at_and_nothing_else() -> any
 }
 
 #[tokio::test]
+async fn a_person_sends_and_resells_over_http_what_may_be_and_nothing_else() -> anyhow::Result<()> {
+    let by_hand = Pace {
+        stores: "auto_send_invoice = false",
+        ..pace()
+    };
+    within("httpresell", &by_hand, async |world| {
+        let _http = world.fleet.start_http("http").await?;
+        let _all = world.all().await?;
+        let person = world.caller(&EVERYTHING, &[]).await?;
+        let accepted = person.submit(&sale("417")).await?;
+        let (id, tag) = (accepted.id()?, accepted.tag()?);
+        assert_eq!(accepted.body["state"], "held");
+        let nothing = json!({});
+        let early = person.act(&id, "resell", &tag, &nothing).await?;
+        assert_eq!((early.status, &early.body["state"]), (409, &json!("held")), "{}", early.body);
+        let next = person.act(&id, "resend", &tag, &json!({ "next_id": true })).await?;
+        assert_eq!(next.status, 409, "nothing proves its key dead: {}", next.body);
+        assert_eq!(person.act(&id, "resend", "\"99\"", &nothing).await?.status, 412);
+        assert_eq!(person.act(&id, "resend", &tag, &json!({ "force": true })).await?.status, 422);
+        let sent = person.act(&id, "resend", &tag, &json!({ "reason": "paid" })).await?;
+        assert_eq!((sent.status, &sent.body["state"]), (200, &json!("queued")), "{}", sent.body);
+        world.until_state("417", "done").await?;
+
+        assert_eq!(person.act(&id, "resend", "*", &nothing).await?.status, 409, "it is registered");
+        let begun = person.act(&id, "resell", "*", &nothing).await?;
+        assert_eq!((begun.status, &begun.body["result"]), (202, &json!("started")), "{}", begun.body);
+        let again = person.act(&id, "resell", "*", &nothing).await?;
+        assert!([202, 409].contains(&again.status), "{}", again.body);
+        let sell = begun.body["sell"]["id"].as_str().context("an id")?;
+        wait::until("the new sale", LIMIT, async || {
+            let read = person.get(&format!("/v1/receipts/{sell}")).await?;
+            Ok((read.body["state"] == "done").then_some(()))
+        })
+        .await?;
+        let registered: u32 = world.books().documents.iter().map(|document| document.registered).sum();
+        assert_eq!(registered, 3, "the sale, its cancelling receipt, and the new sale");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_persons_word_over_http_ends_an_unknown_outcome() -> anyhow::Result<()> {
     within("httpresolve", &pace(), async |world| {
         world.fault(Rule::new(Point::Processing, Action::Error(ErrorAnswer::new("driver", 3))).times(2))?;

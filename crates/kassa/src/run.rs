@@ -62,7 +62,18 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
         true => {
             let quiet_time = config.sender.quiet_time;
             let directory = config.directory();
-            Some(http::bind(&config.http, &ledger, &directory, &registry, &pointers, quiet_time, &stop).await?)
+            Some(
+                http::bind(
+                    &config.http,
+                    &ledger,
+                    &directory,
+                    &registry,
+                    &pointers,
+                    quiet_time,
+                    &stop,
+                )
+                .await?,
+            )
         }
         false => None,
     };

@@ -5,13 +5,13 @@
 use std::sync::Arc;
 
 use axum::Extension;
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
-use ledger::{Chain, Key, LedgerError, Resold, Reselling, Standing};
+use ledger::{Chain, Key, LedgerError, Reselling, Resold, Standing};
 use receipt::Text;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -35,8 +35,13 @@ impl Sending {
     fn read(headers: &HeaderMap, bytes: Result<Bytes, BytesRejection>) -> Result<(Key, Option<String>), Problem> {
         let Self { next_id, reason } = body::small(&body::json_bytes(headers, bytes)?)?;
         let key = if next_id { Key::Next } else { Key::Same };
-        let reason = reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty());
-        if reason.as_ref().is_some_and(|reason| reason.chars().count() > LONGEST_REASON) {
+        let reason = reason
+            .map(|reason| reason.trim().to_owned())
+            .filter(|reason| !reason.is_empty());
+        if reason
+            .as_ref()
+            .is_some_and(|reason| reason.chars().count() > LONGEST_REASON)
+        {
             let fault = Fault::at(
                 "/reason",
                 "invalid_value",
