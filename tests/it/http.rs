@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use kassa_tests::fleet::Pace;
+use kassa_tests::proxy::Flow;
 use kassa_tests::request::{BUYER, request};
 use kassa_tests::vendor::client;
 use kassa_tests::wait;
@@ -102,7 +103,10 @@ impl Caller {
         let answer = self.get(&format!("/v1/receipts?{query}")).await?;
         ensure!(answer.status == 200, "{query}: {}", answer.body);
         let items = answer.body["items"].as_array().context("items")?;
-        Ok(items.iter().filter_map(|item| item["id"].as_str().map(ToOwned::to_owned)).collect())
+        Ok(items
+            .iter()
+            .filter_map(|item| item["id"].as_str().map(ToOwned::to_owned))
+            .collect())
     }
 }
 
@@ -131,7 +135,10 @@ async fn a_receipt_goes_from_http_to_its_fiscal_document_once() -> anyhow::Resul
         assert_eq!((read.status, &read.body["state"]), (200, &json!("done")));
         assert_eq!(read.body["fiscal"]["fd"], json!(row.fd));
         let told: Vec<&Value> = read.body["events"].as_array().context("events")?.iter().collect();
-        assert_eq!(told.first().map(|event| &event["type"]), Some(&json!("receipt.accepted")));
+        assert_eq!(
+            told.first().map(|event| &event["type"]),
+            Some(&json!("receipt.accepted"))
+        );
         assert_eq!(told.last().map(|event| &event["type"]), Some(&json!("receipt.done")));
         assert!(!read.body.to_string().contains(BUYER), "the key may not see the buyer");
 
@@ -212,7 +219,10 @@ async fn a_key_reaches_its_own_stores_and_rights_until_it_is_revoked() -> anyhow
 
         assert!(main.get(&path).await?.body.to_string().contains(BUYER));
         assert_eq!(second.get(&path).await?.status, 404);
-        assert_eq!(second.act(&id, "cancel", "*", &json!({ "reason": "x" })).await?.status, 404);
+        assert_eq!(
+            second.act(&id, "cancel", "*", &json!({ "reason": "x" })).await?.status,
+            404
+        );
         assert_eq!(second.submit(&sale("418")).await?.status, 403);
         assert_eq!(second.get("/v1/receipts?store=main").await?.status, 403);
         assert!(second.ids("document=417").await?.is_empty());
@@ -222,11 +232,18 @@ async fn a_key_reaches_its_own_stores_and_rights_until_it_is_revoked() -> anyhow
             (reader.get(&format!("/v1/receipts?contact={BUYER}")).await?, "contacts"),
             (reader.act(&id, "cancel", "*", &json!({ "reason": "x" })).await?, "act"),
             (
-                reader.act(&id, "resolve", "*", &json!({ "outcome": "registered" })).await?,
+                reader
+                    .act(&id, "resolve", "*", &json!({ "outcome": "registered" }))
+                    .await?,
                 "resolve",
             ),
         ] {
-            assert_eq!((answer.status, &answer.body["right"]), (403, &json!(right)), "{}", answer.body);
+            assert_eq!(
+                (answer.status, &answer.body["right"]),
+                (403, &json!(right)),
+                "{}",
+                answer.body
+            );
         }
 
         let listed = world.fleet.command(&["key", "list"]).await?;
@@ -238,9 +255,15 @@ async fn a_key_reaches_its_own_stores_and_rights_until_it_is_revoked() -> anyhow
         .await?;
         let again = world.fleet.try_command(&["key", "revoke", &main.key_id]).await?;
         assert_eq!(again.status.code(), Some(3));
-        let unknown = world.fleet.try_command(&["key", "add", "x", "--store", "nowhere"]).await?;
+        let unknown = world
+            .fleet
+            .try_command(&["key", "add", "x", "--store", "nowhere"])
+            .await?;
         assert_eq!(unknown.status.code(), Some(2));
-        let nobody = client()?.get(format!("http://{}{path}", world.fleet.public)).send().await?;
+        let nobody = client()?
+            .get(format!("http://{}{path}", world.fleet.public))
+            .send()
+            .await?;
         assert_eq!(nobody.status(), 401);
         assert_eq!(nobody.headers()["www-authenticate"], "Bearer realm=\"kassa\"");
         Ok(())
@@ -254,7 +277,9 @@ async fn an_idempotency_key_belongs_to_its_first_document() -> anyhow::Result<()
         let _http = world.fleet.start_http("http").await?;
         let shop = world.caller(&["submit"], &[]).await?;
         let submit = |number: &str| {
-            let request = shop.request(Method::POST, "/v1/receipts").header("idempotency-key", "\"k-1\"");
+            let request = shop
+                .request(Method::POST, "/v1/receipts")
+                .header("idempotency-key", "\"k-1\"");
             shop.answer(request.json(&sale(number)))
         };
         assert_eq!(submit("417").await?.status, 202);
@@ -315,7 +340,10 @@ async fn lists_find_a_receipt_by_everything_that_people_know_of_it_page_by_page(
         assert!(found.is_sorted_by(|one, other| one > other), "newest first: {found:?}");
 
         let wrong = shop.get("/v1/receipts?state=lost&limit=0&page=2").await?;
-        assert_eq!((wrong.status, wrong.body["errors"].as_array().map(Vec::len)), (400, Some(3)));
+        assert_eq!(
+            (wrong.status, wrong.body["errors"].as_array().map(Vec::len)),
+            (400, Some(3))
+        );
         Ok(())
     })
     .await
@@ -332,15 +360,26 @@ async fn a_person_cancels_over_http_what_was_looked_at_and_nothing_else() -> any
         let unseen = person.request(Method::POST, &format!("/v1/receipts/{id}/cancel"));
         assert_eq!(person.answer(unseen.json(&why)).await?.status, 428);
         assert_eq!(person.act(&id, "cancel", "\"99\"", &why).await?.status, 412);
-        assert_eq!(person.act(&id, "cancel", &tag, &json!({ "reason": " " })).await?.status, 422);
-        assert_eq!(person.act(&id, "cancel", &tag, &json!({ "why": "x" })).await?.status, 422);
+        assert_eq!(
+            person.act(&id, "cancel", &tag, &json!({ "reason": " " })).await?.status,
+            422
+        );
+        assert_eq!(
+            person.act(&id, "cancel", &tag, &json!({ "why": "x" })).await?.status,
+            422
+        );
         let asked = person.act(&id, "refresh", &tag, &Value::Null).await?;
         assert_eq!((asked.status, &asked.body["state"]), (409, &json!("queued")));
         let not_registered = json!({ "outcome": "not_registered", "reason": "x" });
         assert_eq!(person.act(&id, "resolve", &tag, &not_registered).await?.status, 409);
 
         let closed = person.act(&id, "cancel", &tag, &why).await?;
-        assert_eq!((closed.status, &closed.body["state"]), (200, &json!("cancelled")), "{}", closed.body);
+        assert_eq!(
+            (closed.status, &closed.body["state"]),
+            (200, &json!("cancelled")),
+            "{}",
+            closed.body
+        );
         assert_eq!(person.act(&id, "cancel", &tag, &why).await?.status, 412);
         let again = person.act(&id, "cancel", &closed.tag()?, &why).await?;
         assert_eq!((again.status, &again.body["code"]), (409, &json!("refused")));
@@ -409,20 +448,44 @@ async fn a_persons_word_over_http_ends_an_unknown_outcome() -> anyhow::Result<()
         let id = world.the_row("417").await?.id.to_string();
         let wrong = json!({ "outcome": "registered", "fn": "1", "fd": "0", "fpd": "x", "total": "1.00" });
         let wrong = person.act(&id, "resolve", "*", &wrong).await?;
-        let pointers: Vec<&Value> = wrong.body["errors"].as_array().context("errors")?.iter().map(|it| &it["pointer"]).collect();
+        let pointers: Vec<&Value> = wrong.body["errors"]
+            .as_array()
+            .context("errors")?
+            .iter()
+            .map(|it| &it["pointer"])
+            .collect();
         assert_eq!((wrong.status, pointers.len()), (422, 4), "{pointers:?}");
         let found = json!({
             "outcome": "registered", "fn": "9999078902003456", "fd": "4160", "fpd": "3522207165", "total": "1200.00",
         });
         let taken = person.act(&id, "resolve", "*", &found).await?;
-        assert_eq!((taken.status, &taken.body["state"]), (200, &json!("done")), "{}", taken.body);
+        assert_eq!(
+            (taken.status, &taken.body["state"]),
+            (200, &json!("done")),
+            "{}",
+            taken.body
+        );
         assert_eq!(taken.body["fiscal"]["fpd"], "3522207165");
         let other = world.the_row("418").await?.id.to_string();
-        assert_eq!(person.act(&other, "resolve", "*", &found).await?.status, 409, "two receipts never share a document");
+        assert_eq!(
+            person.act(&other, "resolve", "*", &found).await?.status,
+            409,
+            "two receipts never share a document"
+        );
         let taken = person
-            .act(&other, "resolve", "*", &json!({ "outcome": "not_registered", "reason": "the cabinet has none" }))
+            .act(
+                &other,
+                "resolve",
+                "*",
+                &json!({ "outcome": "not_registered", "reason": "the cabinet has none" }),
+            )
             .await?;
-        assert_eq!((taken.status, &taken.body["state"]), (200, &json!("retrying")), "{}", taken.body);
+        assert_eq!(
+            (taken.status, &taken.body["state"]),
+            (200, &json!("retrying")),
+            "{}",
+            taken.body
+        );
         world.assert_done_once("418").await?;
         Ok(())
     })

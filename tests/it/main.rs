@@ -7,6 +7,8 @@ mod checkonline;
 mod doubles;
 mod events;
 mod gates;
+mod http;
+mod http_fuzz;
 mod killed_broker;
 mod layers;
 mod letters;

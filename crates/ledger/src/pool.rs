@@ -48,6 +48,13 @@ impl Ledger {
             .max_connections(config.max_connections)
             .acquire_timeout(config.acquire_timeout)
             .idle_timeout(Duration::from_secs(600))
+            // Every statement of ours is short, and compiling one takes longer than running it.
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    sqlx::query("SET jit = off").execute(connection).await?;
+                    Ok(())
+                })
+            })
             .connect_lazy_with(options.application_name(&format!("kassa {worker}")));
         Ok(Self::over(pool, worker))
     }

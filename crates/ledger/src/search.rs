@@ -153,21 +153,17 @@ impl Ledger {
                 Row,
                 r#"
             WITH RECURSIVE seen AS (
-                -- Jumps from store to store in the index.
-                SELECT min(store) AS store
+                -- Jumps in the index over every store, operation and state that there is.
+                SELECT min(store || '/' || operation || '/' || state) AS key
                 FROM transactions
                 UNION ALL
-                SELECT (SELECT min(t.store) FROM transactions t WHERE t.store > seen.store)
+                SELECT (
+                    SELECT min(t.store || '/' || t.operation || '/' || t.state)
+                    FROM transactions t
+                    WHERE t.store || '/' || t.operation || '/' || t.state > seen.key
+                )
                 FROM seen
-                WHERE seen.store IS NOT NULL
-            ),
-            asked AS (
-                SELECT store
-                FROM seen
-                WHERE $1::text[] IS NULL
-                    AND store IS NOT NULL
-                UNION
-                SELECT unnest($1::text[])
+                WHERE seen.key IS NOT NULL
             )
             SELECT page.id AS "id!", page.store AS "store!", page.operation AS "operation!",
                 page.document_number AS "document_number!", page.document_part AS "document_part!", page.order_number,
@@ -178,22 +174,21 @@ impl Ledger {
                 page.due_at AS "due_at: jiff_sqlx::Timestamp",
                 page.accepted_at AS "accepted_at!: jiff_sqlx::Timestamp",
                 page.updated_at AS "updated_at!: jiff_sqlx::Timestamp"
-            FROM asked
-            CROSS JOIN unnest($2::text[]) AS operations (operation)
-            CROSS JOIN unnest($3::text[]) AS states (state)
+            FROM seen
             CROSS JOIN LATERAL (
                 SELECT t.*
                 FROM transactions t
-                WHERE t.store = asked.store
-                    AND t.operation = operations.operation
-                    AND t.state = states.state
-                    AND t.id >= $4
-                    AND t.id < $5
+                WHERE t.store || '/' || t.operation || '/' || t.state = seen.key
+                    AND uuid_send(t.id) >= uuid_send($4::uuid)
+                    AND uuid_send(t.id) < uuid_send($5::uuid)
                     AND ($6::timestamptz IS NULL OR t.accepted_at >= $6)
                     AND ($7::timestamptz IS NULL OR t.accepted_at < $7)
-                ORDER BY t.id DESC
+                ORDER BY uuid_send(t.id) DESC
                 LIMIT $8
             ) page
+            WHERE ($1::text[] IS NULL OR split_part(seen.key, '/', 1) = ANY ($1))
+                AND split_part(seen.key, '/', 2) = ANY ($2::text[])
+                AND split_part(seen.key, '/', 3) = ANY ($3::text[])
             ORDER BY page.id DESC
             LIMIT $8
             "#,

@@ -30,6 +30,7 @@ mod retired;
 mod revise;
 mod sample;
 mod scratch;
+mod search;
 mod show;
 mod silence;
 mod webhooks;
