@@ -407,18 +407,40 @@ async fn a_person_sends_and_resells_over_http_what_may_be_and_nothing_else() -> 
         assert_eq!(accepted.body["state"], "held");
         let nothing = json!({});
         let early = person.act(&id, "resell", &tag, &nothing).await?;
-        assert_eq!((early.status, &early.body["state"]), (409, &json!("held")), "{}", early.body);
+        assert_eq!(
+            (early.status, &early.body["state"]),
+            (409, &json!("held")),
+            "{}",
+            early.body
+        );
         let next = person.act(&id, "resend", &tag, &json!({ "next_id": true })).await?;
         assert_eq!(next.status, 409, "nothing proves its key dead: {}", next.body);
         assert_eq!(person.act(&id, "resend", "\"99\"", &nothing).await?.status, 412);
-        assert_eq!(person.act(&id, "resend", &tag, &json!({ "force": true })).await?.status, 422);
+        assert_eq!(
+            person.act(&id, "resend", &tag, &json!({ "force": true })).await?.status,
+            422
+        );
         let sent = person.act(&id, "resend", &tag, &json!({ "reason": "paid" })).await?;
-        assert_eq!((sent.status, &sent.body["state"]), (200, &json!("queued")), "{}", sent.body);
+        assert_eq!(
+            (sent.status, &sent.body["state"]),
+            (200, &json!("queued")),
+            "{}",
+            sent.body
+        );
         world.until_state("417", "done").await?;
 
-        assert_eq!(person.act(&id, "resend", "*", &nothing).await?.status, 409, "it is registered");
+        assert_eq!(
+            person.act(&id, "resend", "*", &nothing).await?.status,
+            409,
+            "it is registered"
+        );
         let begun = person.act(&id, "resell", "*", &nothing).await?;
-        assert_eq!((begun.status, &begun.body["result"]), (202, &json!("started")), "{}", begun.body);
+        assert_eq!(
+            (begun.status, &begun.body["result"]),
+            (202, &json!("started")),
+            "{}",
+            begun.body
+        );
         let again = person.act(&id, "resell", "*", &nothing).await?;
         assert!([202, 409].contains(&again.status), "{}", again.body);
         let sell = begun.body["sell"]["id"].as_str().context("an id")?;
