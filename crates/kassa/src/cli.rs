@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{commands, exit, run};
 
-/// Registers fiscal receipts (54-FZ) with ATOL Online exactly once: from `RabbitMQ` to the tax document.
+/// Registers fiscal receipts (54-FZ) with ATOL Online and CheckOnline exactly once: from request to tax document.
 #[derive(Debug, Parser)]
 #[command(name = "kassa", version, about, after_help = exit::CODES)]
 pub(crate) struct Cli {
