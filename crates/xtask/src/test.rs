@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that a change must pass, quickest first.
 
 use std::{
+    num::NonZero,
     process::Command,
     time::{Duration, Instant},
 };
@@ -64,6 +65,10 @@ fn chosen(report: &mut Report, words: &[&str]) -> Result<()> {
 }
 
 fn tests(report: &mut Report, urls: &Urls, words: &[&str]) -> Result<()> {
+    report.step("fetch", || {
+        // Also what only other platforms build: the licences of all are checked.
+        cargo_step(cargo().args(["fetch", "--locked"]), "the crates must be fetched once")
+    })?;
     // The tests start our executables, and `cargo test` alone builds only those of packages that have tests of their
     // own. Building them together with the tests makes the features of the dependencies the same for both.
     report.step("build", || {
@@ -78,6 +83,9 @@ fn tests(report: &mut Report, urls: &Urls, words: &[&str]) -> Result<()> {
         let mut test = cargo();
         with_services(&mut test, urls)?;
         test.args(["test", "--workspace", "--"]).args(words);
+        // The long tests wait for processes and timers nearly all of their time.
+        let threads = 3 * std::thread::available_parallelism().map_or(2, NonZero::get);
+        test.env("RUST_TEST_THREADS", threads.to_string());
         if let Err(missing) = &own_servers {
             eprintln!("left out: tests that kill servers of their own ({missing:#})");
             OWN_SERVERS.iter().for_each(|tests| {

@@ -4,6 +4,7 @@
 
 mod crew;
 mod kind;
+mod operator;
 mod report;
 mod requests;
 mod schedule;
@@ -109,6 +110,10 @@ async fn play(
     let struck = strike_all(settings, world, tell).await?;
     world.heal().await?;
     tell(&format!("all {} faults have struck; everything heals", struck.len()));
+    tasks.spawn({
+        let world = Arc::clone(world);
+        async move { world.operator.watch(&world.fleet).await }
+    });
     let settled_in = settle(settings, world, tell).await?;
     tasks.shutdown().await;
     let mut bad_ends = world.crew.ends().await;

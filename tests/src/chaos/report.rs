@@ -91,6 +91,8 @@ pub struct Results {
     pub rekeyed: i64,
     /// How often a killed broker came back with nothing in it.
     pub broker_emptied: usize,
+    /// How often the operator replaced queues that a kill had left without a leader.
+    pub queues_recreated: usize,
     /// Callbacks that reached their address.
     pub callbacks: u64,
     /// Panics in the logs.

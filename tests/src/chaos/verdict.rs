@@ -42,6 +42,7 @@ pub(super) async fn judge(settings: &Settings, world: &World, played: Played) ->
         court.problems.add("processes", end);
     }
     court.results.broker_emptied = played.emptied;
+    court.results.queues_recreated = world.operator.recreated();
     court.results.ended_by_themselves = played.bad_ends.len();
     court.results.published = world.shop.publications();
     let by_vendor = books.registered_by_vendor().into_iter();

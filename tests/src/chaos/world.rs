@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::Settings;
 use super::crew::Crew;
 use super::kind::{Kind, Pair};
+use super::operator::Operator;
 use super::requests::{CLOUD, wanted};
 use super::schedule::Strike;
 use super::shop::Shop;
@@ -61,6 +62,7 @@ const DELETE_LIMIT: Duration = Duration::from_secs(40);
 /// A running fleet with all its neighbours. Fields are dropped in this order.
 pub(super) struct World {
     pub(super) crew: Crew,
+    pub(super) operator: Operator,
     pub(super) shop: Shop,
     pub(super) vendor: FaultyVendor,
     links: Links,
@@ -194,6 +196,7 @@ impl World {
         );
         Ok(Self {
             crew,
+            operator: Operator::default(),
             shop,
             vendor: FaultyVendor::new(vendor)?,
             links,

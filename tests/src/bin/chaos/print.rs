@@ -146,6 +146,11 @@ fn results(report: &Report) -> Table {
             results.broker_emptied.to_string(),
             "times a killed broker came back with nothing in it",
         ),
+        (
+            "replaced",
+            results.queues_recreated.to_string(),
+            "times the operator replaced queues without a leader",
+        ),
         ("callbacks", results.callbacks.to_string(), "that reached their address"),
         ("events", results.events.to_string(), "in the table"),
         ("  unpublished", results.events_unpublished.to_string(), "in the end"),
