@@ -171,9 +171,9 @@ pub(super) async fn resolve(
 
 /// Ask the vendor now.
 ///
-/// Makes the next question about a receipt that waits at the vendor due at once, and stands in its history. However often it is called, the vendor
-/// is asked once for all that came before. A vendor that answers every registration at once has nothing to ask about:
-/// its receipts never wait, and this is refused (409).
+/// Makes the next question about a receipt that waits at the vendor due at once; the receipt's history keeps who asked.
+/// However often it is called, the vendor is asked once for all that came before. A vendor that answers every registration
+/// at once has nothing to ask about: its receipts never wait, and this is refused (409).
 #[utoipa::path(
     post,
     path = "/v1/receipts/{id}/refresh",
