@@ -251,6 +251,7 @@ async fn each_half_fails_once(world: &World, store: &str, number: &str, refusal:
     let refused = |key: &str| {
         Rule::new(Point::Processing, Action::Error(refusal.clone()))
             .for_external_id(format!("invoice_{store}_{number}_{key}"))
+            .times(1)
     };
     world.faults(vec![refused("refund"), refused("resell")])?;
     publish(world, store, "sell", number).await?;
