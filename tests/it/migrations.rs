@@ -41,12 +41,17 @@ async fn every_migration_applies_over_the_rows_of_those_before_it() -> anyhow::R
 async fn apply_all(database: &Database) -> anyhow::Result<()> {
     let pool = database.pool().await?;
     for (number, sql) in migrations()? {
-        let mut transaction = pool.begin().await?;
-        transaction
-            .execute(sqlx::AssertSqlSafe(sql))
-            .await
-            .with_context(|| format!("migration {number} over the sample rows of those before it"))?;
-        transaction.commit().await?;
+        let context = || format!("migration {number} over the sample rows of those before it");
+        if sql.starts_with("-- no-transaction") {
+            pool.execute(sqlx::AssertSqlSafe(sql)).await.with_context(context)?;
+        } else {
+            let mut transaction = pool.begin().await?;
+            transaction
+                .execute(sqlx::AssertSqlSafe(sql))
+                .await
+                .with_context(context)?;
+            transaction.commit().await?;
+        }
         let samples = folder("data/migrations").join(format!("{number}.sql"));
         let rows = std::fs::read_to_string(&samples)
             .with_context(|| format!("migration {number} needs sample rows in {}", samples.display()))?;

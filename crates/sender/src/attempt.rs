@@ -64,16 +64,16 @@ async fn run(context: &Arc<Context>, claimed: Claimed, claimed_at: Instant, slot
         let reply = not_called(forgotten(None));
         return record(context, Some(vendor), claimed, reply, horizon, Gate::Open).await;
     }
-    let (claimed, claimed_at) = match (&past.predecessor, vendor.follower()) {
-        (Some(predecessor), Some(follower)) => {
+    let (claimed, claimed_at) = match past.predecessor.clone() {
+        Some(predecessor) => {
             if is_too_late(context, vendor, claimed_at) {
                 return give_back(context, &claimed).await;
             }
-            let asked = predecessor::ask(context, vendor, follower, claimed, predecessor.clone(), &past);
+            let asked = predecessor::ask(context, claimed, claimed_at, predecessor, &past);
             let Some(cleared) = asked.await else { return };
             cleared
         }
-        (Some(_), None) | (None, Some(_) | None) => (claimed, claimed_at),
+        None => (claimed, claimed_at),
     };
     let wire_body = match wire_body(context, &claimed, vendor).await {
         Ok(Some(wire_body)) => wire_body,
