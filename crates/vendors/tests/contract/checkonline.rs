@@ -228,6 +228,20 @@ async fn a_silent_board_is_asked_again_under_the_same_id() {
     assert_eq!(world.registered("T-1"), 1);
 }
 
+/// Each group has two registers here, taken in turn, and only the one that closed the document remembers it.
+#[tokio::test]
+async fn a_printer_that_fails_after_the_document_makes_no_second_one_at_another_register() {
+    let world = World::start().await;
+    let vendor = world.good();
+    for code in [250, 80, 254] {
+        let marker = format!("R-{code}");
+        world.once(after, "device", code);
+        assert!(sell(vendor.as_ref(), &marker).await.outcome.is_err(), "{code}");
+        assert!(sell(vendor.as_ref(), &marker).await.outcome.is_ok(), "{code}");
+        assert_eq!(world.registered(&marker), 1, "{code}");
+    }
+}
+
 /// Why the horizon is there: an hour later nobody knows the id, and the same request is a second receipt.
 #[tokio::test]
 async fn after_an_hour_a_silent_boards_document_would_be_doubled() {

@@ -5,7 +5,10 @@
 //!   quantity is the sum of a line already.
 //! - cashier, unit, country, customs declaration and excise: the request has no fields for them. A receipt to a company
 //!   must carry the last three (law 54-FZ, article 4.7), so such a receipt is refused and not sent without them.
-//! - `QueueLen`, `TryCount` and the other routing fields: the cloud has defaults, and `auto` needs none of them.
+//! - `QueueLen`, `TryCount` and the other routing fields: the cloud has defaults, and `auto` needs none of them. The one
+//!   that is sent is `ResendToSameDevice`: an answer that the service would not keep (a silent board, a failing printer)
+//!   may stand for a closed document that only its own register remembers, and `auto` would let another register close a
+//!   second one. The manual wants it to be constant for an id, so it is the same in every request.
 //! - `TaxCalculationMethod`, `MaxDocumentsInTurn`: the register's own settings.
 
 use receipt::marking::Mark;
@@ -85,6 +88,7 @@ const fn tax_id(vat: Vat) -> u8 {
 #[serde(rename_all = "PascalCase")]
 struct Complex<'a> {
     device: &'static str,
+    resend_to_same_device: bool,
     password: u32,
     request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -161,6 +165,7 @@ impl<'a> Complex<'a> {
         let lines = lines.map(|(at, line)| LineBody::new(at, line, company.is_some(), settings));
         Ok(Self {
             device: "auto",
+            resend_to_same_device: true,
             password: settings.cashier_number,
             request_id,
             client_id: settings.client_id.as_deref(),
