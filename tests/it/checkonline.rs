@@ -25,6 +25,7 @@ client_id = "{name}"
 cert_file = "{cert}"
 key_file = "{key}"
 ca_file = "{ca}"
+call = "2s"
 ofd_url = "https://receipt.taxcom.ru/v01/show?fp={{{{fiscalSign}}}}&s={{{{sum}}}}"
 
 [stores.{name}]

@@ -32,6 +32,7 @@ client_id = "cloud"
 cert_file = "{cert}"
 key_file = "{key}"
 ca_file = "{ca}"
+call = "2s"
 
 [stores.cloud]
 account = "cloud"

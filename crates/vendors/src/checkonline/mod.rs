@@ -76,7 +76,8 @@ pub(crate) struct CheckOnline {
 
 impl CheckOnline {
     /// Takes settings without faults. The files are not looked at.
-    pub(crate) fn new(settings: &CheckOnlineSettings, timeouts: CallTimeouts) -> Result<Self, String> {
+    pub(crate) fn new(settings: &CheckOnlineSettings, general: CallTimeouts) -> Result<Self, String> {
+        let timeouts = settings.timeouts(general);
         let base = settings.base()?;
         let link = settings.ofd_url.as_deref().map(LinkTemplate::parse).transpose();
         Ok(Self {
