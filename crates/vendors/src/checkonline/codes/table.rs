@@ -4,6 +4,9 @@
 //! wrong, T passes, M the state of money or shift, D people must see to the register. Where a register gives up in the
 //! middle (3, 4, 57, 255: failing drive, failing board) the document may exist, so these are repeated like the silent
 //! board (249, 250), as long as the register remembers, and do not merely halt the account. The texts are ours.
+//!
+//! 70 is the one code of class M that comes before anything is opened: a register counts the cash of its drawer before it
+//! begins, and a refund that waits for cash is no doubt.
 
 use super::{Code, Kind, Memory, Proof, Repeats, Verdict};
 
@@ -160,7 +163,10 @@ pub(super) const TABLE: &[Code] = &[
     state(60, "Смена уже открыта.", "The shift is open already."),
     state(61, "Смена не открыта.", "The shift is not open."),
     spent(69, "Оплаты меньше суммы чека.", "The payments are below the total."),
-    state(70, "В кассе не хватает наличных для возврата.", "The drawer has not enough cash for the refund."),
+    device(70, Verdict::NotSeen, ["В кассе не хватает наличных для возврата.", "The drawer has not enough cash for the refund."], [
+        "Повторяется само под тем же номером: внесите в кассу наличные или дождитесь продаж за наличные.",
+        "It is repeated by itself under the same id: put cash into the register or wait for sales in cash.",
+    ]),
     spent(73, "Вид документа не годится для команды.", "The document type does not fit the command."),
     state(74, "В кассе открыт другой чек.", "Another receipt is open in the register."),
     spent(77, "Безналичных оплат больше суммы чека.", "The electronic payments are above the total."),

@@ -254,6 +254,8 @@ fn passing_troubles_of_a_register_are_repeated_under_the_same_id() {
     for code in [5, 6, 18, 20, 21, 79, 192, 238, 239] {
         assert_eq!(device(code).class, RetryClass::Halt { certain: false }, "{code}");
     }
+    // The drawer is looked into before anything is opened.
+    assert_eq!(device(70).class, RetryClass::NOT_SEEN);
     assert_eq!(device(4711).class, RetryClass::Unknown);
     assert_eq!(device(-1).class, RetryClass::Unknown);
 }
