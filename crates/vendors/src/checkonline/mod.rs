@@ -3,7 +3,7 @@
 //! Synchronous: the answer holds the fiscal document, and there is nothing to poll. The service knows us by our
 //! certificate and a repetition by its id: the answer to an id is kept for 31 days and given again, whatever the body,
 //! which makes repeating under the same id the safe way out of a doubt. What it does not keep (a silent board, a failing
-//! drive) only the register itself remembers, for an hour.
+//! drive or printer) only the register itself remembers, for an hour.
 
 mod client;
 mod codes;
@@ -210,9 +210,9 @@ impl Vendor for CheckOnline {
     }
 
     fn idempotency_horizon(&self, refusal: Option<&Refusal>) -> Duration {
-        match refusal.and_then(codes::of_refusal).map(|row| row.memory) {
-            Some(Memory::Device) => REGISTER_REMEMBERS,
-            Some(Memory::Service) | None => SERVICE_REMEMBERS,
+        match refusal.map_or(Memory::Service, codes::memory_after) {
+            Memory::Device => REGISTER_REMEMBERS,
+            Memory::Service => SERVICE_REMEMBERS,
         }
     }
 

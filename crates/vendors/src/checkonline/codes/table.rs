@@ -5,6 +5,12 @@
 //! middle (3, 4, 57, 255: failing drive, failing board) the document may exist, so these are repeated like the silent
 //! board (249, 250), as long as the register remembers, and do not merely halt the account. The texts are ours.
 //!
+//! Whatever a register answers that leaves a doubt is not kept by the service (manual, "cached"), so only the register
+//! that answered knows the id afterwards, for an hour: such codes have the memory of the device, 50 minutes for us. Past
+//! them a person looks, because nobody would recognise the repetition. A printer that fails (80, 200, 253, 254), the line
+//! to the OFD (17) and the state of shift and receipt (22 to 32, 60, 61, 74, 85, 114, 115, 240) are no exception: the
+//! answer does not say which step of the composite command it is about.
+//!
 //! 70 is the one code of class M that comes before anything is opened: a register counts the cash of its drawer before it
 //! begins, and a refund that waits for cash is no doubt.
 
@@ -27,8 +33,8 @@ const WATCH: [&str; 2] = [
     "It is repeated by itself under the same id while the register remembers it (an hour); if it fails, look the receipt up in the cabinet or at the OFD.",
 ];
 const STATE: [&str; 2] = [
-    "Повторяется само под тем же номером; если не проходит, проверьте смену и деньги в кассе.",
-    "It is repeated by itself under the same id; if it lasts, check the register's shift and its money.",
+    "Повторяется само под тем же номером, пока касса его помнит (час); если не проходит, проверьте смену и деньги в кассе.",
+    "It is repeated by itself under the same id while the register remembers it (an hour); if it lasts, check the register's shift and its money.",
 ];
 const REGISTER: [&str; 2] = [
     "Обратитесь в поддержку «Чек Онлайн»: касса или её накопитель требуют внимания; чеки ждут и уйдут сами.",
@@ -80,11 +86,11 @@ const fn wrong(code: i64, ru: &'static str, en: &'static str) -> Code {
     device(code, Verdict::Permanent, [ru, en], CORRECT)
 }
 
-/// T, as the module had it.
+/// T, as the module had it: the printer or the line to the OFD may fail after the document was closed.
 const fn passes(code: i64, ru: &'static str, en: &'static str) -> Code {
     Code {
         source: MODULE,
-        ..device(code, Verdict::MaybeSeen, [ru, en], WAIT)
+        ..midway(code, ru, en)
     }
 }
 
@@ -96,9 +102,12 @@ const fn midway(code: i64, ru: &'static str, en: &'static str) -> Code {
     }
 }
 
-/// M.
+/// M: the composite command stopped at a step that may have been the last one.
 const fn state(code: i64, ru: &'static str, en: &'static str) -> Code {
-    device(code, Verdict::MaybeSeen, [ru, en], STATE)
+    Code {
+        cure: STATE,
+        ..midway(code, ru, en)
+    }
 }
 
 /// D.
@@ -204,8 +213,8 @@ pub(super) const TABLE: &[Code] = &[
     spent(246, "Запрос не разобран как JSON.", "The request could not be read as JSON."),
     people(247, "Такой смены нет.", "There is no such shift."),
     people(248, "Параметры регистрации кассы изменились.", "The register's registration has changed."),
-    Code { source: MODULE, ..midway(249, "Сбой связи с архивом накопителя.", "The connection to the fiscal drive's archive failed.") },
-    Code { source: MODULE, ..midway(250, "Главная плата кассы не отвечает.", "The register's main board does not answer.") },
+    passes(249, "Сбой связи с архивом накопителя.", "The connection to the fiscal drive's archive failed."),
+    passes(250, "Главная плата кассы не отвечает.", "The register's main board does not answer."),
     people(252, "Контрольная сумма файла кассы неверна.", "A file of the register has a wrong checksum."),
     passes(253, "Сбой принтера кассы.", "The register's printer failed."),
     passes(254, "Принтер кассы не на связи.", "The register's printer is offline."),
