@@ -173,6 +173,33 @@ async fn what_no_repetition_can_mend_is_told_to_a_person() -> anyhow::Result<()>
     .await
 }
 
+/// What the service repeats from its memory is what became of the id: it ends the doubt of the lost answer.
+#[tokio::test]
+async fn a_refusal_whose_first_answer_was_lost_is_believed_when_it_comes_from_the_memory() -> anyhow::Result<()> {
+    within("cloudmemory", &pace(), async |world| {
+        with(world, "cloud", Certificate::North)?;
+        let processing = Rule::new(Point::Processing, Action::Error(ErrorAnswer::new("device", 51)));
+        let lost = Rule::new(Point::Register, Action::Cut).after();
+        let rules = [processing, lost].map(|rule| rule.for_vendor("checkonline").times(1).for_marker("lost-refusal"));
+        world.faults(rules.to_vec())?;
+        let _all = world.all().await?;
+        publish(world, "cloud", "sell", "lost-refusal").await?;
+        let row = world.until_state("lost-refusal", "failed").await?;
+        assert_eq!((row.failure.as_deref(), row.doubt), (Some("rejected"), false));
+        let classes: Vec<_> = world.sends("lost-refusal").await?.into_iter().map(|send| send.class).collect();
+        assert_eq!(classes, [Some("in_doubt".to_owned()), Some("permanent".to_owned())]);
+        assert_eq!(world.registered("lost-refusal"), 0);
+
+        // A correction is a new revision, which nothing holds back.
+        let mut corrected = request("cloud", "sell", "lost-refusal", "lost-refusal");
+        corrected["customer"]["email"] = "corrected@example.org".into();
+        world.shop.publish("cloud", corrected.to_string().as_bytes()).await?;
+        world.assert_done_once("lost-refusal").await?;
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn an_account_whose_certificate_is_no_good_waits_and_the_others_go_on() -> anyhow::Result<()> {
     within("certificates", &pace(), async |world| {

@@ -120,6 +120,18 @@ pub struct Exchange {
     pub answer: Option<String>,
     /// From the first byte of the first call to the last byte of the last one.
     pub duration: Duration,
+    /// Whether the answer was made now.
+    pub origin: Origin,
+}
+
+/// Where an answer comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// The vendor looked at this request, as far as it says.
+    #[default]
+    Fresh,
+    /// The vendor says that it only repeats what it answered to an earlier try of the same id: that is what became of it.
+    Memory,
 }
 
 /// How much of an answer is stored, in bytes.

@@ -13,7 +13,7 @@ use super::link::LinkTemplate;
 use super::wire::{Said, Sent};
 use crate::http::TRANSPORT;
 use crate::mask::Mask;
-use crate::vendor::Registered;
+use crate::vendor::{Origin, Registered};
 
 /// How much of the vendor's words is kept, in bytes.
 const LONGEST_MESSAGE: usize = 1000;
@@ -69,10 +69,10 @@ pub(super) fn registration(answered: &Answered, question: &Question<'_>) -> Resu
 /// The vendor's words, and whether it only repeats them.
 fn message(answered: &Answered, text: &str, mask: &Mask) -> String {
     let text = mask.text(text.as_bytes(), LONGEST_MESSAGE);
-    match (answered.is_repeated(), text.is_empty()) {
-        (true, true) => "(repeated from the service's memory)".to_owned(),
-        (true, false) => format!("{text} (repeated from the service's memory)"),
-        (false, true | false) => text,
+    match (answered.origin(), text.is_empty()) {
+        (Origin::Memory, true) => "(repeated from the service's memory)".to_owned(),
+        (Origin::Memory, false) => format!("{text} (repeated from the service's memory)"),
+        (Origin::Fresh, true | false) => text,
     }
 }
 

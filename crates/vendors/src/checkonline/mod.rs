@@ -25,7 +25,7 @@ pub use config::CheckOnlineSettings;
 use crate::http::{CallTimeouts, Effect, How, Silence};
 use crate::mask::Mask;
 use crate::registry::KnownCode;
-use crate::vendor::{Call, Exchange, Follower, LONGEST_ANSWER_KEPT, Registered, Rendering, Reply, Vendor};
+use crate::vendor::{Call, Exchange, Follower, LONGEST_ANSWER_KEPT, Origin, Registered, Rendering, Reply, Vendor};
 use client::{Client, NoAnswer};
 use codes::{Memory, Proof};
 use credentials::Credentials;
@@ -170,6 +170,7 @@ impl Vendor for CheckOnline {
         sent.iter()
             .flat_map(wire::Sent::personal)
             .for_each(|personal| mask.hide(personal));
+        let mut origin = Origin::default();
         let (http_status, answer, outcome) = match self.client.complex(call.wire_body, self.timeouts.call).await {
             Ok(answered) => {
                 let kept = mask.text(&answered.http.body, LONGEST_ANSWER_KEPT);
@@ -181,6 +182,7 @@ impl Vendor for CheckOnline {
                     mask: &mask,
                 };
                 let outcome = judge::registration(&answered, &question);
+                origin = answered.origin();
                 (Some(answered.http.status), Some(kept), outcome)
             }
             Err(NoAnswer::NotSent(unusable)) => (None, None, Err(Box::new(unusable.refusal()))),
@@ -195,6 +197,7 @@ impl Vendor for CheckOnline {
                 http_status,
                 answer,
                 duration: began.elapsed(),
+                origin,
             },
             outcome,
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use receipt::{Operation, Refusal, RetryClass};
 use serde_json::{Value, json};
 use simulator::{Action, Certificate, Certificates, ErrorAnswer, Faults, Point, Rule, Simulator};
-use vendors::{Call, Registered, Rendering, Reply, Vendor};
+use vendors::{Call, Origin, Registered, Rendering, Reply, Vendor};
 
 use crate::simulated::{Folder, account, section, simulator};
 use crate::suite::{external_id, receipt};
@@ -280,6 +280,11 @@ async fn a_refusal_that_the_service_keeps_spends_the_id() {
     );
     assert!(again.message.contains("memory"), "{again:?}");
     assert_eq!(world.registered("C-1"), 0);
+    assert_eq!(sell(vendor.as_ref(), "C-2").await.exchange.origin, Origin::Fresh);
+    for marker in ["C-1", "C-2"] {
+        let reply = sell(vendor.as_ref(), marker).await;
+        assert_eq!(reply.exchange.origin, Origin::Memory, "{marker}");
+    }
 }
 
 #[tokio::test]
