@@ -178,7 +178,9 @@ async fn record(
     });
     // What this try adds counts from its beginning: the recording may have to wait for a lost database.
     let adds = match (&outcome, vendor) {
-        (Err(refusal), Some(vendor)) if refusal.class.leaves_doubt() => Some(vendor.idempotency_horizon(Some(refusal))),
+        (Err(refusal), Some(vendor)) if leaves_doubt(vendor, refusal) => {
+            Some(vendor.idempotency_horizon(Some(refusal)))
+        }
         (Err(_) | Ok(_), Some(_) | None) => None,
     };
     let left = before.map(|before| before.until.saturating_duration_since(Instant::now()));
@@ -192,6 +194,11 @@ async fn record(
     };
     let decided = decide(outcome, &sent, store, &policy, &context.moscow);
     finish(context, claimed, exchange, decided, adds).await;
+}
+
+/// Whether the vendor may hold the receipt after this refusal: by its class, or because its memory has failed.
+fn leaves_doubt(vendor: &dyn Vendor, refusal: &Refusal) -> bool {
+    refusal.class.leaves_doubt() || vendor.may_have_forgotten(&refusal.kind, &refusal.code)
 }
 
 /// Writes down what was decided. `horizon` is for how long a doubt that this try leaves may be settled by repeating.

@@ -41,6 +41,13 @@ pub trait Vendor: Send + Sync {
     /// after a try that ended without a word. A registration in doubt must not be sent again when it has passed.
     fn idempotency_horizon(&self, refusal: Option<&Refusal>) -> Duration;
 
+    /// Whether an account that is refused with this kind and code may no longer recognise its repetitions: its memory has
+    /// failed. Such a refusal halts the account and leaves a doubt as well, and while it lasts no receipt in doubt may be
+    /// sent to find out whether the account works again.
+    fn may_have_forgotten(&self, _kind: &str, _code: &str) -> bool {
+        false
+    }
+
     /// The longest that one [`Vendor::register`] can take, token included: the lease must be longer.
     fn longest_call(&self) -> Duration;
 }

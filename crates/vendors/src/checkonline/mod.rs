@@ -27,7 +27,7 @@ use crate::mask::Mask;
 use crate::registry::KnownCode;
 use crate::vendor::{Call, Exchange, Follower, LONGEST_ANSWER_KEPT, Origin, Registered, Rendering, Reply, Vendor};
 use client::{Client, NoAnswer};
-use codes::{Memory, Proof};
+use codes::{Memory, Proof, Verdict};
 use credentials::Credentials;
 use link::LinkTemplate;
 
@@ -217,6 +217,11 @@ impl Vendor for CheckOnline {
             Memory::Device => REGISTER_REMEMBERS,
             Memory::Service => SERVICE_REMEMBERS,
         }
+    }
+
+    fn may_have_forgotten(&self, kind: &str, code: &str) -> bool {
+        codes::named(kind, code)
+            .is_some_and(|row| matches!(row.verdict, Verdict::Halt { .. }) && row.memory == Memory::Device)
     }
 
     fn longest_call(&self) -> Duration {

@@ -11,6 +11,10 @@
 //! to the OFD (17) and the state of shift and receipt (22 to 32, 60, 61, 74, 85, 114, 115, 240) are no exception: the
 //! answer does not say which step of the composite command it is about.
 //!
+//! 19 halts the account and leaves a doubt too: the service may have failed before it asked a register or after the
+//! document was closed, and of its own memory nothing is known from then on. Other receipts that are in doubt are not sent
+//! to find out whether it works again.
+//!
 //! 70 is the one code of class M that comes before anything is opened: a register counts the cash of its drawer before it
 //! begins, and a refund that waits for cash is no doubt.
 
@@ -43,6 +47,10 @@ const REGISTER: [&str; 2] = [
 const ACCOUNT: [&str; 2] = [
     "Проверьте настройки счёта и личный кабинет «Чек Онлайн»; чеки ждут и уйдут сами.",
     "Check the account's settings and CheckOnline's cabinet; the receipts wait and go out by themselves.",
+];
+const SUPPORT: [&str; 2] = [
+    "Сообщите код в поддержку «Чек Онлайн»: отправка остановлена, чеки ждут и уйдут сами.",
+    "Give the code to CheckOnline's support: sending has stopped, the receipts wait and go out by themselves.",
 ];
 const LOOK: [&str; 2] = [
     "Найдите чек в личном кабинете или у ОФД и запишите, зарегистрирован ли он; сам он не повторится.",
@@ -246,11 +254,14 @@ pub(super) const TABLE: &[Code] = &[
     ], LOOK),
     malformed(17, "Нет номера запроса.", "The request id is missing."),
     no_register(18, "Касса занята дольше, чем ждёт сервис.", "The register was busy longer than the service waits."),
-    cloud(19, Verdict::Halt { certain: true }, [
-        "Сбой памяти сервиса: он может не узнать повторный запрос.",
-        "The service's memory failed: it may not recognise a repetition.",
-    ], ACCOUNT),
-    cloud(20, Verdict::Halt { certain: true }, ["Сбой очереди сервиса.", "The service's queue failed."], ACCOUNT),
+    Code {
+        memory: Memory::Device,
+        ..cloud(19, Verdict::Halt { certain: true }, [
+            "Сбой памяти сервиса: он может не узнать повторный запрос.",
+            "The service's memory failed: it may not recognise a repetition.",
+        ], SUPPORT)
+    },
+    cloud(20, Verdict::Halt { certain: true }, ["Сбой очереди сервиса.", "The service's queue failed."], SUPPORT),
     malformed(21, "Обратный вызов невозможен для этой команды.", "The command allows no callback."),
     cloud(24, Verdict::Running, [
         "Прежний запрос с этим номером ещё выполняется.",

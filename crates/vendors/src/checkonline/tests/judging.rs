@@ -385,6 +385,18 @@ fn a_repetition_is_recognised_for_less_than_an_hour_after_a_register_left_a_doub
 }
 
 #[test]
+fn a_service_whose_memory_failed_halts_the_account_and_leaves_a_doubt() {
+    let account = account();
+    let failed = cloud(19, "");
+    assert_eq!(failed.class, RetryClass::Halt { certain: true });
+    assert_eq!(account.idempotency_horizon(Some(&failed)).as_secs() / 60, 50);
+    assert!(account.may_have_forgotten("fce", "19"));
+    for (kind, code) in [("fce", "20"), ("fce", "5"), ("device", "19"), ("device", "250"), ("transport", "timeout")] {
+        assert!(!account.may_have_forgotten(kind, code), "{kind} {code}");
+    }
+}
+
+#[test]
 fn there_is_nothing_to_poll() {
     assert!(account().follower().is_none());
 }
