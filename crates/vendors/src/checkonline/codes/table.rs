@@ -44,6 +44,10 @@ const REGISTER: [&str; 2] = [
     "Обратитесь в поддержку «Чек Онлайн»: касса или её накопитель требуют внимания; чеки ждут и уйдут сами.",
     "Call CheckOnline's support: the register or its fiscal drive needs attention; the receipts wait and go out by themselves.",
 ];
+const GROUP: [&str; 2] = [
+    "Если не проходит само: проверьте в личном кабинете «Чек Онлайн», что касса активна и что group и сертификат (cert_file) в настройках счёта — той же организации; чеки ждут и уйдут сами.",
+    "If it does not pass by itself: check in CheckOnline's cabinet that the register is active, and that group and the certificate (cert_file) in the account's settings are the same enterprise's; the receipts wait and go out by themselves.",
+];
 const ACCOUNT: [&str; 2] = [
     "Проверьте настройки счёта и личный кабинет «Чек Онлайн»; чеки ждут и уйдут сами.",
     "Check the account's settings and CheckOnline's cabinet; the receipts wait and go out by themselves.",
@@ -207,7 +211,7 @@ pub(super) const TABLE: &[Code] = &[
     passes(200, "Принтер не ответил вовремя.", "The printer did not answer in time."),
     people(207, "Неверные дата и время кассы.", "The register's date and time are wrong."),
     spent(208, "В чеке нет строк.", "The receipt has no lines."),
-    people(238, "Касса принадлежит другой группе.", "The register belongs to another group."),
+    Code { cure: GROUP, ..people(238, "Касса принадлежит другой группе.", "The register belongs to another group.") },
     device(239, Verdict::Halt { certain: false }, ["Срок аренды кассы истёк.", "The register's rental has expired."], [
         "Оплатите аренду кассы в личном кабинете «Чек Онлайн»; чеки ждут и уйдут сами.",
         "Pay the register's rental in CheckOnline's cabinet; the receipts wait and go out by themselves.",
@@ -232,7 +236,7 @@ pub(super) const TABLE: &[Code] = &[
     malformed(2, "Сервис не понял JSON запроса.", "The service did not understand the request's JSON."),
     malformed(3, "В запросе не названа касса.", "The request names no register."),
     malformed(4, "В запросе нет стратегии выбора кассы.", "The request has no strategy to choose a register."),
-    no_register(5, "Свободной подходящей кассы не нашлось.", "There was no suitable register."),
+    Code { cure: GROUP, ..no_register(5, "Свободной подходящей кассы не нашлось.", "There was no suitable register.") },
     Code {
         repeats: Repeats::Yes,
         ..cloud(6, Verdict::Unknown, [

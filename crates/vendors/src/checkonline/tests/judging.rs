@@ -290,6 +290,15 @@ fn fatal_tells_what_the_code_alone_does_not() {
 }
 
 #[test]
+fn a_register_that_cannot_be_had_names_the_settings_that_may_be_wrong() {
+    for refusal in [cloud(5, ""), cloud(5, r#","Fatal":true"#), device(238)] {
+        for cure in [&refusal.cure.ru, &refusal.cure.en] {
+            assert!(cure.contains("cert_file") && cure.contains("group"), "{cure}");
+        }
+    }
+}
+
+#[test]
 fn the_registers_answer_decides_before_the_services_and_both_before_the_status() {
     let both = r#"{"FCEError":5,"Fatal":false,"Response":{"Error":51}}"#;
     assert_eq!(refused(200, both).code, "51");
