@@ -149,6 +149,7 @@ fn a_full_answer_gives_the_shift_and_what_the_short_one_lacks() {
     let full = fixture!("done")
         .replace("\"DocNumber\":37,", "")
         .replace("\"FiscalDocNumber\":2148,", "")
+        .replace("i=2148", "i=2977")
         .replace(
             "\"Response\":{\"Error\":0}}",
             r#""Response":{"Error":0},"Responses":[{"Path":"/fr/api/v2/OpenDocument","Response":{"TurnNumber":1}},
@@ -235,6 +236,32 @@ fn a_document_that_is_not_ours_is_not_taken_for_ours() {
             (refusal.class, refusal.code.as_str()),
             (RetryClass::Unknown, "foreign_document")
         );
+    }
+}
+
+/// The buyer reads the code, and we record the fields: both must mean the same document.
+#[test]
+fn a_code_that_contradicts_the_answer_is_for_a_person() {
+    for (field, from, to) in [
+        ("s", "s=2840.00", "s=2840.01"),
+        ("fn", "fn=9999999999999417", "fn=9999999999999418"),
+        ("i", "i=2148", "i=2149"),
+        ("fp", "fp=3127640982", "fp=3127640983"),
+    ] {
+        let refusal = refused(200, &fixture!("done").replace(from, to));
+        assert_eq!(
+            (&refusal.class, refusal.code.as_str()),
+            (&RetryClass::Unknown, "contradictory_document"),
+            "{field}"
+        );
+        assert!(refusal.cause.en.contains(&format!("field {field} ")), "{refusal:?}");
+    }
+    for (from, to) in [
+        ("fp=3127640982", "fp=03127640982"),
+        ("s=2840.00\\u0026", ""),
+        ("s=2840.00", "s=2840"),
+    ] {
+        assert!(judge(200, &fixture!("done").replace(from, to)).is_ok(), "{to}");
     }
 }
 
@@ -381,7 +408,11 @@ fn a_repetition_is_recognised_for_less_than_an_hour_after_a_register_left_a_doub
     for code in [3, 4, 17, 57, 80, 85, 200, 240, 249, 250, 253, 254, 255] {
         assert_eq!(minutes(&device(code)), 50, "{code}");
     }
-    assert_eq!(minutes(&cloud(22, r#","Fatal":false"#)), 50, "nobody has written down what it means");
+    assert_eq!(
+        minutes(&cloud(22, r#","Fatal":false"#)),
+        50,
+        "nobody has written down what it means"
+    );
     let month = 30 * 24 * 60;
     for refusal in [device(51), device(70), cloud(5, ""), cloud(24, ""), refused(502, "")] {
         assert_eq!(minutes(&refusal), month, "{refusal:?}");
@@ -400,7 +431,13 @@ fn a_service_whose_memory_failed_halts_the_account_and_leaves_a_doubt() {
     assert_eq!(failed.class, RetryClass::Halt { certain: true });
     assert_eq!(account.idempotency_horizon(Some(&failed)).as_secs() / 60, 50);
     assert!(account.may_have_forgotten("fce", "19"));
-    for (kind, code) in [("fce", "20"), ("fce", "5"), ("device", "19"), ("device", "250"), ("transport", "timeout")] {
+    for (kind, code) in [
+        ("fce", "20"),
+        ("fce", "5"),
+        ("device", "19"),
+        ("device", "250"),
+        ("transport", "timeout"),
+    ] {
         assert!(!account.may_have_forgotten(kind, code), "{kind} {code}");
     }
 }
