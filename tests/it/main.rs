@@ -4,6 +4,7 @@ mod broker;
 mod callbacks;
 mod chaos;
 mod checkonline;
+mod checkonline_gates;
 mod doubles;
 mod events;
 mod gates;

@@ -173,3 +173,53 @@ impl Config {
         queue::Topology::new(&self.broker.prefix, &vendors, &delays)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One account of each vendor, without a word about times.
+    const ACCOUNTS: &str = r#"
+[database]
+url = "postgres://kassa@127.0.0.1/kassa"
+[broker]
+url = "amqp://127.0.0.1"
+[accounts.main]
+vendor = "atol"
+url = "https://online.atol.ru/possystem/v4"
+login = "shop"
+password = "secret"
+group_code = "shop_1"
+[accounts.second]
+vendor = "checkonline"
+url = "https://kkt.chekonline.ru"
+cert_file = "/etc/kassa/second.crt"
+key_file = "/etc/kassa/second.key"
+"#;
+
+    fn faults(with: &[(&str, &str)]) -> Vec<String> {
+        let with = with
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let sources = DEFAULTS.into_iter().chain([ACCOUNTS]);
+        let sources = sources.fold(Sources::new(with), Sources::defaults);
+        let loaded: Loaded<Config> = service::config::load(sources).expect("a configuration");
+        loaded.value.faults()
+    }
+
+    #[test]
+    fn the_default_lease_and_drain_outlast_the_slowest_vendors_call() {
+        assert_eq!(faults(&[]), Vec::<String>::new());
+        let slower = faults(&[("KASSA_ACCOUNTS__SECOND__CALL", "5m")]);
+        assert!(
+            slower.len() == 1 && slower[0].starts_with("sender.lease: "),
+            "{slower:?}"
+        );
+        let shorter = [("KASSA_SENDER__LEASE", "75s")];
+        assert!(faults(&shorter)[0].contains("at least 93s"), "{:?}", faults(&shorter));
+        let both = [("KASSA_SENDER__LEASE", "75s"), ("KASSA_ACCOUNTS__SECOND__CALL", "60s")];
+        assert_eq!(faults(&both), Vec::<String>::new());
+        let config = faults(&[("KASSA_ACCOUNTS__SECOND__CALL", "5s")]);
+        assert!(config[0].starts_with("accounts.second.call: "), "{config:?}");
+    }
+}

@@ -44,6 +44,12 @@ pub(crate) fn suggest(output: Output, next: &str) {
     }
 }
 
+/// Says to people, beside the result, what it leaves out; machines read it on stderr.
+#[expect(clippy::print_stderr, reason = "beside the result of a command")]
+pub(crate) fn note(what: &str) {
+    eprintln!("note: {}", safe(what));
+}
+
 /// A pager that was closed has seen enough.
 fn seen_enough(written: std::io::Result<()>) -> anyhow::Result<()> {
     match written {

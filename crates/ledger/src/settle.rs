@@ -487,7 +487,8 @@ async fn settle_distinct(
             CROSS JOIN LATERAL (
                 SELECT i.fiscal IS NOT NULL
                     OR i.kind = 'send' AND j.moves AND i.vendor_uuid IS NOT NULL
-                    OR i.kind <> 'send' AND i.registration = 'dead' AS is_settled
+                    -- Of a send only when nothing stood in doubt, or when its answer has settled the doubt.
+                    OR i.registration = 'dead' AND (i.kind <> 'send' OR j.moves) AS is_settled
             ) d
             WHERE r.transaction_id = i.id
                 AND r.generation = i.generation

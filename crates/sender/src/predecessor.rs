@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use ledger::{Claimed, Evidence, Past, PollRecord, PollVerdict, Polled, Recorded, Verdict, until_taken};
 use receipt::{Doubt, Failure, FiscalDocument, Refusal, RetryClass, Text};
-use vendors::{Exchange, News, Reply};
+use vendors::{Exchange, News, Origin, Reply};
 
 use crate::attempt::finish;
 use crate::decide::{Decided, forgotten};
@@ -276,6 +276,7 @@ fn not_asked() -> Exchange {
         http_status: None,
         answer: None,
         duration: Duration::ZERO,
+        origin: Origin::Fresh,
     }
 }
 
