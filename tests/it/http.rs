@@ -1,6 +1,7 @@
 //! The HTTP API on a real fleet: from a shop's POST to the fiscal document, and what keys, repetitions, kills and people
 //! make of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -17,10 +18,11 @@ use simulator::{Action, ErrorAnswer, Point, Rule};
 use crate::world::{LIMIT, World, pace, within};
 
 /// Somebody with a key.
+#[derive(Clone)]
 pub(crate) struct Caller {
-    http: reqwest::Client,
-    base: String,
-    key: String,
+    pub(crate) http: reqwest::Client,
+    pub(crate) base: String,
+    pub(crate) key: String,
     pub(crate) key_id: String,
 }
 
@@ -70,6 +72,11 @@ impl Caller {
             .request(method, format!("{}{path}", self.base))
             .bearer_auth(&self.key)
             .timeout(Duration::from_secs(30))
+    }
+
+    /// `host:port` of whom it asks.
+    pub(crate) fn address(&self) -> &str {
+        self.base.trim_start_matches("http://")
     }
 
     pub(crate) async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Answer> {
@@ -339,6 +346,9 @@ async fn lists_find_a_receipt_by_everything_that_people_know_of_it_page_by_page(
         assert_eq!(found.len(), 4, "{found:?}");
         assert!(found.is_sorted_by(|one, other| one > other), "newest first: {found:?}");
 
+        for bad in ["from=-005000-01-01T00:00:00Z", "to=-009999-01-02T01:59:59Z"] {
+            assert_eq!(shop.get(&format!("/v1/receipts?{bad}")).await?.status, 400, "{bad}");
+        }
         let wrong = shop.get("/v1/receipts?state=lost&limit=0&page=2").await?;
         assert_eq!(
             (wrong.status, wrong.body["errors"].as_array().map(Vec::len)),
@@ -434,23 +444,161 @@ async fn a_person_sends_and_resells_over_http_what_may_be_and_nothing_else() -> 
             409,
             "it is registered"
         );
-        let begun = person.act(&id, "resell", "*", &nothing).await?;
+        let path = format!("/v1/receipts/{id}");
+        let tag = person.get(&path).await?.tag()?;
+        let unseen = person.act(&id, "resell", "*", &nothing).await?;
+        assert_eq!(unseen.status, 428, "nothing begins unseen: {}", unseen.body);
+        assert_eq!(person.act(&id, "resell", "\"99\"", &nothing).await?.status, 412);
+        let begun = person.act(&id, "resell", &tag, &json!({ "next_id": null })).await?;
         assert_eq!(
             (begun.status, &begun.body["result"]),
             (202, &json!("started")),
             "{}",
             begun.body
         );
-        let again = person.act(&id, "resell", "*", &nothing).await?;
-        assert!([202, 409].contains(&again.status), "{}", again.body);
-        let sell = begun.body["sell"]["id"].as_str().context("an id")?;
+        let (refund, sell) = (&begun.body["refund"]["id"], &begun.body["sell"]["id"]);
+        let sell_id = sell.as_str().context("an id")?.to_owned();
         wait::until("the new sale", LIMIT, async || {
-            let read = person.get(&format!("/v1/receipts/{sell}")).await?;
+            let read = person.get(&format!("/v1/receipts/{sell_id}")).await?;
             Ok((read.body["state"] == "done").then_some(()))
         })
         .await?;
-        let registered: u32 = world.books().documents.iter().map(|document| document.registered).sum();
-        assert_eq!(registered, 3, "the sale, its cancelling receipt, and the new sale");
+        // As it was sent, by somebody who never had an answer: long after its end it is told and doubles nothing.
+        for tag in [tag.as_str(), "*"] {
+            let again = person.act(&id, "resell", tag, &nothing).await?;
+            assert_eq!(
+                (again.status, &again.body["result"]),
+                (200, &json!("ended")),
+                "{}",
+                again.body
+            );
+            assert_eq!((&again.body["refund"]["id"], &again.body["sell"]["id"]), (refund, sell));
+        }
+        let registered = || -> u32 { world.books().documents.iter().map(|document| document.registered).sum() };
+        assert_eq!(registered(), 3, "the sale, its cancelling receipt, and the new sale");
+
+        let read = person.get(&format!("/v1/receipts/{sell_id}")).await?;
+        assert_eq!(&read.body["parent"]["id"], refund, "{}", read.body);
+        let read = person.get(&path).await?;
+        let child = json!({
+            "id": refund, "operation": "resell_refund", "external_id": "invoice_main_417_refund", "state": "done",
+        });
+        assert_eq!(
+            (&read.body["children"], &read.body["parent"]),
+            (&json!([child]), &Value::Null)
+        );
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_resell_over_http_names_the_newest_sale_and_nothing_else() -> anyhow::Result<()> {
+    within("httpchain", &pace(), async |world| {
+        let _http = world.fleet.start_http("http").await?;
+        let mut all = world.all().await?;
+        let person = world.caller(&EVERYTHING, &[]).await?;
+        let id = person.submit(&sale("417")).await?.id()?;
+        world.until_state("417", "done").await?;
+        // A refund of the same number, of another order: it is no sale, and in nobody's way.
+        let mut refund = request("main", "refund", "417", "R-417");
+        refund["document"]["order"] = json!("another order");
+        let refund = person.submit(&refund).await?.id()?;
+        world.until_done(2).await?;
+        let nothing = json!({});
+        for tag in ["*", "\"0\"", "\"2\""] {
+            let refused = person.act(&refund, "resell", tag, &nothing).await?;
+            assert_eq!(
+                (refused.status, &refused.body["code"]),
+                (409, &json!("refused")),
+                "{}",
+                refused.body
+            );
+        }
+        assert_eq!(world.count("done").await?, 2);
+
+        all.kill().await?;
+        let tag = person.get(&format!("/v1/receipts/{id}")).await?.tag()?;
+        let begun = person.act(&id, "resell", &tag, &nothing).await?;
+        assert_eq!(begun.status, 202, "{}", begun.body);
+        let half = |half: &str| begun.body[half]["id"].as_str().context("an id").map(ToOwned::to_owned);
+        let (cancelling, sell) = (half("refund")?, half("sell")?);
+        for named in [&id, &cancelling, &sell] {
+            let again = person.act(named, "resell", "*", &nothing).await?;
+            assert_eq!(
+                (again.status, &again.body["result"]),
+                (202, &json!("under_way")),
+                "{}",
+                again.body
+            );
+            assert_eq!(again.body["sale"]["id"], json!(id));
+        }
+        // The held new sale is closed with its cancelling receipt alone, which the answer names.
+        let why = json!({ "reason": "made up" });
+        let refused = person.act(&sell, "cancel", "*", &why).await?;
+        assert_eq!(
+            (refused.status, &refused.body["transaction_id"]),
+            (409, &json!(cancelling)),
+            "{}",
+            refused.body
+        );
+        assert_eq!(person.act(&cancelling, "cancel", "*", &why).await?.status, 200);
+        let read = person.get(&format!("/v1/receipts/{sell}")).await?;
+        assert_eq!(read.body["state"], "cancelled");
+        // A half that was closed is nobody's to begin with.
+        let refused = person.act(&cancelling, "resell", "*", &nothing).await?;
+        assert_eq!(
+            (refused.status, &refused.body["transaction_id"]),
+            (409, &json!(id)),
+            "{}",
+            refused.body
+        );
+        // The repetition of what was closed meanwhile begins nothing: the sale has changed.
+        assert_eq!(person.act(&id, "resell", &tag, &nothing).await?.status, 412);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_resell_whose_answer_was_lost_is_told_to_whoever_asks_again() -> anyhow::Result<()> {
+    within("httplost", &pace(), async |world| {
+        let mut http = world.fleet.start_http("http").await?;
+        let _all = world.all().await?;
+        let person = world.caller(&EVERYTHING, &[]).await?;
+        let id = person.submit(&sale("417")).await?.id()?;
+        world.until_state("417", "done").await?;
+        let tag = person.get(&format!("/v1/receipts/{id}")).await?.tag()?;
+        let nothing = json!({});
+        let (lost, killed) = tokio::join!(person.act(&id, "resell", &tag, &nothing), async {
+            let begun = "SELECT count(*) FROM transactions WHERE operation = 'resell_refund' AND parent IS NOT NULL";
+            wait::until("the commit", LIMIT, async || {
+                let count: i64 = sqlx::query_scalar(begun).fetch_one(&world.pool).await?;
+                Ok((count == 1).then_some(()))
+            })
+            .await?;
+            http.kill().await
+        });
+        killed?;
+        // The answer may have been quicker than the kill; the repetition is the same in both cases.
+        drop(lost);
+        wait::until("the end of the resell", LIMIT, async || {
+            Ok((world.count("done").await? == 3).then_some(()))
+        })
+        .await?;
+        let _http = world.fleet.start_http("http2").await?;
+        let again = person.act(&id, "resell", &tag, &nothing).await?;
+        assert_eq!(
+            (again.status, &again.body["result"]),
+            (200, &json!("ended")),
+            "{}",
+            again.body
+        );
+        assert_eq!(world.registered("417"), 3);
+        let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM transactions")
+            .fetch_one(&world.pool)
+            .await?;
+        assert_eq!(rows, 3);
         Ok(())
     })
     .await
@@ -528,6 +676,12 @@ async fn a_refresh_makes_the_vendor_asked_long_before_its_time() -> anyhow::Resu
         world.until_state("417", "waiting").await?;
         let asked = person.act(&id, "refresh", "*", &Value::Null).await?;
         assert_eq!(asked.status, 202, "{}", asked.body);
+        let read = person.get(&format!("/v1/receipts/{id}")).await?;
+        let action = &read.body["actions"][0];
+        assert_eq!(
+            (&action["action"], &action["actor"]),
+            (&json!("refresh"), &json!(format!("shop (key {})", person.key_id)))
+        );
         // The document may have come after that question.
         wait::until("the document", LIMIT, async || {
             person.act(&id, "refresh", "*", &Value::Null).await?;
@@ -535,6 +689,13 @@ async fn a_refresh_makes_the_vendor_asked_long_before_its_time() -> anyhow::Resu
         })
         .await?;
         world.assert_done_once("417").await?;
+        let over = person.act(&id, "refresh", "*", &Value::Null).await?;
+        assert_eq!(
+            (over.status, &over.body["state"]),
+            (409, &json!("done")),
+            "{}",
+            over.body
+        );
         Ok(())
     })
     .await
@@ -558,6 +719,74 @@ async fn whoever_asks_too_much_is_told_when_to_come_again() -> anyhow::Result<()
         let refused = refused.context("nobody was refused")?;
         assert_eq!(refused.headers["retry-after"], "1");
         assert_eq!(refused.body["code"], "too_many_requests");
+
+        // Keys that nobody has cost as little, and keep nobody out who has one.
+        let mut codes = BTreeSet::new();
+        for number in 0..20 {
+            let made_up = Caller {
+                key: format!("kassa_{number:012x}_{}", "0".repeat(64)),
+                ..shop.clone()
+            };
+            let answer = made_up.get("/v1/receipts").await?;
+            let code = answer.body["code"].as_str().context("a code")?.to_owned();
+            assert_eq!(
+                answer.headers.contains_key("retry-after"),
+                answer.status == 429,
+                "{code}"
+            );
+            codes.insert((answer.status, code));
+        }
+        let (refused, unknown) = (
+            (429, "too_many_unknown_keys".to_owned()),
+            (401, "key_unknown".to_owned()),
+        );
+        assert_eq!(codes, BTreeSet::from([unknown, refused]));
+        wait::until("the shop's own pace", LIMIT, async || {
+            Ok((shop.get("/v1/receipts").await?.status == 200).then_some(()))
+        })
+        .await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn who_asks_too_much_at_once_is_sent_away_and_who_waits_too_many_is_answered_at_once() -> anyhow::Result<()> {
+    within("httpcrowd", &pace(), async |world| {
+        let listen = world.fleet.public.to_string();
+        let settings = [
+            ("KASSA_HTTP__LISTEN", listen.as_str()),
+            ("KASSA_HTTP__KEY_REQUESTS", "2"),
+            ("KASSA_HTTP__WAITING", "1"),
+        ];
+        let mut http = world.fleet.start_with("http", &["http"], &settings).await?;
+        let shop = world.caller(&["submit", "read"], &[]).await?;
+        let other = world.caller(&["submit", "read"], &[]).await?;
+        let waiting = |caller: &Caller, number: &str| {
+            let request = caller
+                .request(Method::POST, "/v1/receipts")
+                .header("prefer", "wait=10")
+                .json(&sale(number));
+            let caller = caller.clone();
+            async move { caller.answer(request).await }
+        };
+        // Nobody sends anything, so the first one waits in the only place there is.
+        let (first, crowd) = tokio::join!(waiting(&shop, "1"), async {
+            wait::until("the first one waits", LIMIT, async || world.row("1").await).await?;
+            let second = waiting(&other, "2").await?;
+            assert_eq!(second.status, 202, "{}", second.body);
+            assert!(!second.headers.contains_key("preference-applied"), "it was not waited");
+            // With the one that waits there are three of one key.
+            let refused = wait::until("one too many", LIMIT, async || {
+                let (one, other) = tokio::join!(shop.get("/v1/receipts"), shop.get("/v1/receipts"));
+                Ok([one?, other?].into_iter().find(|answer| answer.status == 429))
+            })
+            .await?;
+            assert_eq!(refused.body["code"], "too_many_at_once");
+            assert!(http.stop(LIMIT).await?);
+            anyhow::Ok(())
+        });
+        crowd?;
+        assert_eq!(first?.status, 202, "the stop has ended its wait");
         Ok(())
     })
     .await

@@ -5,11 +5,13 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use kassa_tests::fleet::Pace;
 use kassa_tests::process::Process;
+use kassa_tests::proxy::Flow;
 use kassa_tests::request::request;
 use kassa_tests::wait;
 use serde_json::Value;
 use simulator::{Action, Certificate, ErrorAnswer, Point, Rule};
 
+use crate::restarts::until_held;
 use crate::world::{LIMIT, World, pace, within};
 
 /// A store at the vendor that answers at once.
@@ -245,6 +247,134 @@ async fn a_resell_that_is_killed_at_each_of_its_steps_goes_on_at_the_vendor_that
     .await
 }
 
+/// Both halves are refused once each, and sent again under the next key.
+async fn each_half_fails_once(world: &World, store: &str, number: &str, refusal: &ErrorAnswer) -> anyhow::Result<()> {
+    let refused = |key: &str| {
+        Rule::new(Point::Processing, Action::Error(refusal.clone()))
+            .for_external_id(format!("invoice_{store}_{number}_{key}"))
+    };
+    world.faults(vec![refused("refund"), refused("resell")])?;
+    publish(world, store, "sell", number).await?;
+    until(world, number, "sell", &["done"]).await?;
+    let (code, _, words) = command(world, &["resell", number]).await?;
+    assert_eq!(code, Some(0), "{words}");
+    until(world, number, "resell_refund", &["failed"]).await?;
+    assert_eq!(state_of(world, number, "resell_sell").await?, "held");
+    assert_eq!(world.registered(number), 1, "the sale stands as it stood");
+
+    let (code, told, words) = command(world, &["resell", number, "--force", "--output", "json"]).await?;
+    assert_eq!((code, &told["result"]), (Some(0), &"resumed".into()), "{words}");
+    // The purchase has no valid receipt now, which the shop is told.
+    until(world, number, "resell_sell", &["failed"]).await?;
+    assert_eq!(state_of(world, number, "resell_refund").await?, "done");
+    assert_eq!(world.registered(number), 2);
+    let told: Vec<Value> = sqlx::query_scalar(
+        "SELECT e.body FROM events e JOIN transactions t ON t.id = e.transaction_id \
+         WHERE t.document_number = $1 AND t.operation = 'resell_sell' AND e.type = 'receipt.failed'",
+    )
+    .bind(number)
+    .fetch_all(&world.pool)
+    .await?;
+    let [told] = told.as_slice() else {
+        anyhow::bail!("{} failures are told", told.len())
+    };
+    assert_eq!(told["order_status_hint"], "kkm_failed");
+    let text = told["text"]["en"].as_str().unwrap_or_default();
+    assert!(text.contains("the purchase has no valid receipt"), "{text}");
+
+    let (code, _, words) = command(world, &["resell", number]).await?;
+    assert_eq!(code, Some(4));
+    assert!(words.contains("--force"), "{words}");
+    let (code, told, words) = command(world, &["resell", number, "--force", "--wait", "--output", "json"]).await?;
+    assert_eq!((code, &told["result"]), (Some(0), &"resumed".into()), "{words}");
+    for (half, key) in [("refund", "refund__1"), ("sell", "resell__1")] {
+        let external_id = format!("invoice_{store}_{number}_{key}");
+        assert_eq!(told[half]["external_id"], external_id, "{told}");
+    }
+    assert_resold_once(world, number).await
+}
+
+#[tokio::test]
+async fn both_halves_may_fail_and_the_resell_is_brought_to_its_end() -> anyhow::Result<()> {
+    within("resellboth", &pace(), async |world| {
+        let _all = world.all().await?;
+        each_half_fails_once(world, "main", "A-1", &ErrorAnswer::new("driver", 128)).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn both_halves_may_fail_at_the_vendor_that_answers_at_once_and_the_resell_is_brought_to_its_end()
+-> anyhow::Result<()> {
+    within("cloudboth", &pace(), async |world| {
+        with_cloud(world)?;
+        let _all = world.all().await?;
+        each_half_fails_once(world, "cloud", "C-1", &ErrorAnswer::new("device", 51)).await
+    })
+    .await
+}
+
+/// Has everything that waits asked about at once, and again until `wanted` holds of the operation.
+async fn ask_until(world: &World, number: &str, operation: &str, wanted: &str) -> anyhow::Result<()> {
+    let what = format!("{operation} of {number} is {wanted}");
+    wait::until(&what, LIMIT, async || {
+        sqlx::query("UPDATE registrations SET next_poll_at = now() WHERE next_poll_at > now()")
+            .execute(&world.pool)
+            .await?;
+        Ok((state_of(world, number, operation).await? == wanted).then_some(()))
+    })
+    .await
+}
+
+/// The vendor has answered that a half is registered, and the process that asked dies before it has written that down.
+#[tokio::test]
+async fn a_report_of_a_half_that_died_with_its_poller_is_asked_for_again() -> anyhow::Result<()> {
+    // So long that nobody asks but when the test wants it.
+    let patient = Pace {
+        poll_intervals: r#"["1h"]"#,
+        ..pace()
+    };
+    within("resellreport", &patient, async |world| {
+        let mut all = world.all().await?;
+        publish(world, "main", "sell", "417").await?;
+        ask_until(world, "417", "sell", "done").await?;
+        let (code, _, words) = command(world, &["resell", "417"]).await?;
+        assert_eq!(code, Some(0), "{words}");
+        for (number, (operation, next)) in [("resell_refund", "resell_sell"), ("resell_sell", "")]
+            .iter()
+            .enumerate()
+        {
+            until(world, "417", operation, &["waiting"]).await?;
+            let documents = u32::try_from(number)? + 2;
+            world
+                .until_books("the half is registered", |_| world.registered("417") == documents)
+                .await?;
+            let before = world.vendor.held();
+            world.vendor.set(Flow::HoldAnswers);
+            sqlx::query("UPDATE registrations SET next_poll_at = now() WHERE next_poll_at > now()")
+                .execute(&world.pool)
+                .await?;
+            until_held(&world.vendor, before).await?;
+            all.kill().await?;
+            assert_eq!(
+                state_of(world, "417", operation).await?,
+                "waiting",
+                "nothing was written"
+            );
+            if !next.is_empty() {
+                assert_eq!(state_of(world, "417", next).await?, "held");
+            }
+            world.vendor.set(Flow::Open);
+            all = world.fleet.start(&format!("after-{operation}"), &["all"]).await?;
+            ask_until(world, "417", operation, "done").await?;
+        }
+        assert_resold_once(world, "417").await?;
+        drop(all);
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_half_that_has_failed_is_sent_again_under_the_next_key_and_a_refund_is_in_the_way() -> anyhow::Result<()> {
     within("resellfails", &pace(), async |world| {
@@ -331,6 +461,38 @@ async fn a_store_that_sends_by_hand_holds_its_receipts_until_a_person_sends_them
         assert_eq!((code, &told["state"]), (Some(0), &"done".into()), "{words}");
         let row = world.assert_done_once("418").await?;
         assert_eq!(row.external_id, "invoice_main_418__1");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn refunds_have_a_switch_of_their_own_and_a_corrected_one_is_held_too() -> anyhow::Result<()> {
+    let by_hand = Pace {
+        stores: "auto_send_creditmemo = false",
+        ..pace()
+    };
+    within("refundhand", &by_hand, async |world| {
+        let _all = world.all().await?;
+        publish(world, "main", "sell", "417").await?;
+        publish(world, "main", "refund", "R-1").await?;
+        world.assert_done_once("417").await?;
+        world.until_state("R-1", "held").await?;
+        assert!(world.documents("R-1").is_empty());
+        world.fault(Rule::new(Point::Processing, Action::Error(ErrorAnswer::new("driver", 128))).for_marker("R-1"))?;
+        assert_eq!(command(world, &["refund", "R-1", "--wait"]).await?.0, Some(1));
+        world.until_state("R-1", "failed").await?;
+        world.heal();
+
+        // The corrected receipt is a new one, and waits for a person like the first.
+        let corrected = request("main", "refund", "R-1", "corrected").to_string();
+        world.shop.publish("main", corrected.as_bytes()).await?;
+        let row = world.until_state("R-1", "held").await?;
+        assert_eq!(row.external_id, "creditmemo_main_R-1__1");
+        assert!(world.documents("corrected").is_empty());
+        let (code, told, words) = command(world, &["refund", "R-1", "--wait", "--output", "json"]).await?;
+        assert_eq!((code, &told["state"]), (Some(0), &"done".into()), "{words}");
+        assert_eq!((world.registered("R-1"), world.registered("corrected")), (0, 1));
         Ok(())
     })
     .await

@@ -23,7 +23,7 @@ fn classes(sends: &[Send]) -> Vec<Option<&str>> {
     sends.iter().map(|send| send.class.as_deref()).collect()
 }
 
-async fn until_held(proxy: &kassa_tests::proxy::Proxy, before: u64) -> anyhow::Result<()> {
+pub(crate) async fn until_held(proxy: &kassa_tests::proxy::Proxy, before: u64) -> anyhow::Result<()> {
     wait::until("bytes kept back", LIMIT, async || {
         Ok((proxy.held() > before).then_some(()))
     })

@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::StreamExt;
 use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
-use lapin::{Connection, ConnectionProperties, Consumer};
-use serde_json::Value;
+use lapin::types::{FieldTable, ShortString};
+use lapin::{BasicProperties, Connection, ConnectionProperties, Consumer};
+use serde_json::{Map, Value, json};
 
 use crate::urls;
 
@@ -22,6 +22,10 @@ pub struct Event {
     pub correlation_id: Option<String>,
     /// The property `type`.
     pub message_type: Option<String>,
+    /// Every property and header, as the AsyncAPI document names them.
+    pub properties: Value,
+    /// The property `delivery_mode`: 2 is persistent.
+    pub delivery_mode: Option<u8>,
     /// The body as text, for looking for what must not be in it.
     pub text: String,
     /// The body.
@@ -93,10 +97,37 @@ impl Listener {
                 message_id: property(delivery.properties.message_id()),
                 correlation_id: property(delivery.properties.correlation_id()),
                 message_type: property(delivery.properties.kind()),
+                properties: properties(&delivery.properties),
+                delivery_mode: *delivery.properties.delivery_mode(),
                 body: serde_json::from_str(&text)?,
                 text,
             });
         }
         Ok(())
     }
+}
+
+/// What is there of a message's properties, and its headers beside them.
+fn properties(given: &BasicProperties) -> Value {
+    let mut all = Map::new();
+    let mut text = |name: &str, value: &Option<ShortString>| {
+        if let Some(value) = value {
+            all.insert(name.to_owned(), json!(value.as_str()));
+        }
+    };
+    text("content_type", given.content_type());
+    text("type", given.kind());
+    text("message_id", given.message_id());
+    text("correlation_id", given.correlation_id());
+    text("reply_to", given.reply_to());
+    text("expiration", given.expiration());
+    text("user_id", given.user_id());
+    text("app_id", given.app_id());
+    if let Some(timestamp) = given.timestamp() {
+        all.insert("timestamp".to_owned(), json!(timestamp));
+    }
+    for (name, value) in given.headers().iter().flat_map(FieldTable::inner) {
+        all.insert(name.to_string(), json!(format!("{value:?}")));
+    }
+    Value::Object(all)
 }

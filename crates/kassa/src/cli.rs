@@ -262,4 +262,25 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn a_wait_of_more_than_a_day_is_refused_before_anything_is_done() {
+        for command in [
+            ["resell", "417"],
+            ["sell", "417"],
+            ["refund", "417"],
+            ["update-one", "417"],
+            ["update-all", "main"],
+        ] {
+            for (seconds, is_taken) in [
+                ("0", true),
+                ("86400", true),
+                ("86401", false),
+                ("18446744073709551615", false),
+            ] {
+                let words = ["kassa"].into_iter().chain(command).chain(["--wait", seconds]);
+                assert_eq!(Cli::try_parse_from(words).is_ok(), is_taken, "{command:?} {seconds}");
+            }
+        }
+    }
 }

@@ -75,6 +75,8 @@ pub enum Reselling {
     Resume(Half, Resending),
     /// It goes on by itself, and is at this half.
     UnderWay(Half),
+    /// Both halves are registered. Another resell is one of the new sale.
+    Ended,
 }
 
 /// Why nothing can be done about a resell.
@@ -104,6 +106,8 @@ pub enum Resold {
     Resumed(TransactionId),
     /// It is under way, and nothing was done.
     UnderWay(TransactionId),
+    /// It has ended, and nothing was done.
+    Ended,
     /// Something has changed since it was looked at. Nothing was done; look again.
     Changed,
 }
@@ -137,11 +141,17 @@ impl Chain {
                 Ok(Reselling::UnderWay(half))
             }
             StateName::Cancelled => Err(NotResellable::Closed),
-            StateName::Held | StateName::Unknown | StateName::Failed | StateName::Done => match standing.resending(key)
-            {
-                Ok(how) => Ok(Reselling::Resume(half, how)),
-                Err(why) => Err(NotResellable::Stopped(half, why)),
-            },
+            StateName::Done if half == Half::Sell => Ok(Reselling::Ended),
+            StateName::Held | StateName::Unknown | StateName::Failed | StateName::Done => {
+                let how = standing
+                    .resending(key)
+                    .map_err(|why| NotResellable::Stopped(half, why))?;
+                // The statement refuses it too: what another receipt refunds is not cancelled once more.
+                if half == Half::Refund && !self.other_refunds.is_empty() {
+                    return Err(NotResellable::OtherRefunds(self.other_refunds.clone()));
+                }
+                Ok(Reselling::Resume(half, how))
+            }
         }
     }
 
@@ -189,11 +199,7 @@ impl NotResellable {
     pub fn text(&self) -> Text {
         match self {
             Self::OtherRefunds(refunds) => {
-                let list: Vec<String> = refunds
-                    .iter()
-                    .map(|refund| format!("{} ({}, {})", refund.external_id, refund.id, refund.state))
-                    .collect();
-                let list = list.join(", ");
+                let list = listed(refunds);
                 Text::new(
                     format!("нельзя перепробить: по тому же документу или заказу есть возвраты: {list}."),
                     format!("cannot be resold: the same document or order has refunds: {list}."),
@@ -314,7 +320,31 @@ impl Ledger {
         }))
     }
 
-    async fn other_refunds(&self, sale: &Subject) -> Result<Vec<OtherRefund>, LedgerError> {
+    /// The resell that a transaction has to do with, and its sale: a sale's own, be it the newest or not; of a half that
+    /// is no registered sale yet, the one that it is a half of. `None` of a refund.
+    ///
+    /// # Errors
+    /// An outage.
+    pub async fn resell_of(&self, named: &Standing) -> Result<Option<Chain>, LedgerError> {
+        let sale = match (named.subject.operation, named.state, named.parent) {
+            (Operation::Refund, _, _) => None,
+            (Operation::Sell, _, _) | (Operation::ResellSell, StateName::Done, _) => Some(named.subject.transaction_id),
+            (Operation::ResellRefund, _, parent) => parent.map(|(sale, _)| sale),
+            (Operation::ResellSell, _, Some((refund, _))) => {
+                let refund = self.standing(refund).await?;
+                refund.and_then(|refund| refund.parent).map(|(sale, _)| sale)
+            }
+            (Operation::ResellSell, _, None) => None,
+        };
+        match sale {
+            Some(sale) => self.chain_of(sale).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Refunds of the document, or of its order, that are open or done. A refund of another order that happens to have
+    /// the document's number is none.
+    pub(crate) async fn other_refunds(&self, sale: &Subject) -> Result<Vec<OtherRefund>, LedgerError> {
         let rows = limited!(
             self.pool,
             fetch_all,
@@ -327,6 +357,7 @@ impl Ledger {
                 WHERE document_number = $1
                     AND store = $2
                     AND operation = 'refund'
+                    AND coalesce(order_number = $3, true)
                 UNION
                 SELECT id, external_id, state
                 FROM transactions
@@ -371,6 +402,7 @@ impl Ledger {
     ) -> Result<Resold, LedgerError> {
         match how {
             Reselling::Start { refund, sell } => self.start_resell(&seen.sale, seen.resells, refund, sell, actor).await,
+            Reselling::Ended => Ok(Resold::Ended),
             Reselling::UnderWay(half) => Ok(match seen.half(*half) {
                 Some(standing) => Resold::UnderWay(standing.subject.transaction_id),
                 None => Resold::Changed,
@@ -441,6 +473,7 @@ impl Ledger {
                             AND other.store = t.store
                             AND other.operation = 'refund'
                             AND other.state NOT IN ('failed', 'cancelled')
+                            AND coalesce(other.order_number = t.order_number, true)
                     )
                     AND NOT EXISTS (
                         SELECT
@@ -520,6 +553,15 @@ impl Ledger {
             None => Resold::Changed,
         })
     }
+}
+
+/// Refunds for people to read.
+pub(crate) fn listed(refunds: &[OtherRefund]) -> String {
+    let list: Vec<String> = refunds
+        .iter()
+        .map(|refund| format!("{} ({}, {})", refund.external_id, refund.id, refund.state))
+        .collect();
+    list.join(", ")
 }
 
 /// The new sale of the resell whose cancelling receipt is `refund`, under that one's id: a statement that knows the

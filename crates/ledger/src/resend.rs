@@ -17,6 +17,7 @@ use crate::claim::millis;
 use crate::error::LedgerError;
 use crate::limit::limited;
 use crate::pool::Ledger;
+use crate::resell::{OtherRefund, listed};
 use crate::resolve::{acted, moved};
 use crate::storable::{storable, to_jsonb};
 
@@ -81,6 +82,8 @@ pub enum NotResendable {
     Rejected,
     /// The next key would be too long.
     NoNextKey,
+    /// It is the cancelling receipt of a resell, and these refund the same sale.
+    OtherRefunds(Vec<OtherRefund>),
 }
 
 impl NotResendable {
@@ -100,6 +103,7 @@ impl NotResendable {
             Self::NotProvenDead => "not_proven_dead",
             Self::Rejected => "rejected",
             Self::NoNextKey => "no_next_key",
+            Self::OtherRefunds(_) => "other_refunds",
         }
     }
 
@@ -143,6 +147,13 @@ impl NotResendable {
                 "исчерпал ключи: следующий был бы слишком длинным.",
                 "has no keys left: the next one would be too long.",
             ),
+            Self::OtherRefunds(refunds) => {
+                let list = listed(refunds);
+                Text::new(
+                    format!("не отправляется: по тому же документу или заказу есть возвраты: {list}."),
+                    format!("is not sent: the same document or order has refunds: {list}."),
+                )
+            }
         }
     }
 }
@@ -201,6 +212,22 @@ impl Standing {
 }
 
 impl Ledger {
+    /// How a transaction can be sent by a person, as [`Standing::resending`] says, and whether another refund stands in
+    /// the way of the cancelling receipt of a resell that has failed.
+    ///
+    /// # Errors
+    /// An outage. Inside: why it cannot be sent.
+    pub async fn resending(&self, seen: &Standing, key: Key) -> Result<Result<Resending, NotResendable>, LedgerError> {
+        let how = seen.resending(key);
+        if how.is_ok() && seen.subject.operation == Operation::ResellRefund && seen.state == StateName::Failed {
+            let others = self.other_refunds(&seen.subject).await?;
+            if !others.is_empty() {
+                return Ok(Err(NotResendable::OtherRefunds(others)));
+            }
+        }
+        Ok(how)
+    }
+
     /// Has a transaction sent, if it still is as `seen`. Between two sends of one key at least `quiet_time` passes
     /// (`sender.quiet_time`).
     ///
@@ -315,6 +342,28 @@ impl Ledger {
                                 AND (r.doubt_since IS NOT NULL OR r.state <> 'dead')
                         )
                     )
+                    AND (
+                        t.operation <> 'resell_refund'
+                        OR t.state = 'retrying'
+                        OR NOT EXISTS (
+                            SELECT
+                            FROM transactions other
+                            WHERE other.document_number = t.document_number
+                                AND other.store = t.store
+                                AND other.operation = 'refund'
+                                AND other.state NOT IN ('failed', 'cancelled')
+                                AND coalesce(other.order_number = t.order_number, true)
+                        )
+                        AND NOT EXISTS (
+                            SELECT
+                            FROM transactions other
+                            WHERE other.order_number = t.order_number
+                                AND other.order_number IS NOT NULL
+                                AND other.store = t.store
+                                AND other.operation = 'refund'
+                                AND other.state NOT IN ('failed', 'cancelled')
+                        )
+                    )
                 RETURNING t.id, t.store, t.generation, t.version
             ),
             reopened AS (
@@ -385,6 +434,27 @@ impl Ledger {
                         FROM registrations r
                         WHERE r.transaction_id = t.id
                             AND (r.doubt_since IS NOT NULL OR r.state <> 'dead')
+                    )
+                    AND (
+                        t.operation <> 'resell_refund'
+                        OR NOT EXISTS (
+                            SELECT
+                            FROM transactions other
+                            WHERE other.document_number = t.document_number
+                                AND other.store = t.store
+                                AND other.operation = 'refund'
+                                AND other.state NOT IN ('failed', 'cancelled')
+                                AND coalesce(other.order_number = t.order_number, true)
+                        )
+                        AND NOT EXISTS (
+                            SELECT
+                            FROM transactions other
+                            WHERE other.order_number = t.order_number
+                                AND other.order_number IS NOT NULL
+                                AND other.store = t.store
+                                AND other.operation = 'refund'
+                                AND other.state NOT IN ('failed', 'cancelled')
+                        )
                     )
                 RETURNING t.id, t.store, t.account, t.generation, t.external_id, t.version
             ),

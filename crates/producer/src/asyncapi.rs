@@ -97,7 +97,13 @@ pub fn document() -> Value {
                     "bindings": { "amqp": { "messageType": MESSAGE_TYPE, "bindingVersion": "0.3.0" } },
                     "examples": [{
                         "name": "sale",
-                        "headers": { "content_type": "application/json", "type": MESSAGE_TYPE, "message_id": "000000417" },
+                        "headers": {
+                            "content_type": "application/json",
+                            "type": MESSAGE_TYPE,
+                            "message_id": "000000417",
+                            "timestamp": 1_795_426_200,
+                            "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+                        },
                         "payload": crate::example::request()
                     }]
                 },
@@ -108,20 +114,29 @@ pub fn document() -> Value {
                     "headers": { "$ref": "#/components/schemas/EventHeaders" },
                     "payload": { "$ref": format!("{}{EVENT}", schema::PLACE) },
                     "bindings": { "amqp": { "messageType": "receipt.done", "bindingVersion": "0.3.0" } },
-                    "examples": [{
-                        "name": "done",
-                        "headers": {
-                            "content_type": "application/json",
-                            "type": "receipt.done",
-                            "message_id": "019ab1c2-3d4e-7f60-8a1b-2c3d4e5f6071"
-                        },
-                        "payload": crate::example::event()
-                    }]
+                    "examples": examples()
                 }
             },
             "schemas": with_headers(schemas)
         }
     })
+}
+
+/// Events with the properties that they come with.
+fn examples() -> Vec<Value> {
+    let example = |(name, payload): (&str, Value)| {
+        let mut headers = json!({
+            "content_type": "application/json",
+            "type": payload["type"],
+            "message_id": payload["id"],
+            "timestamp": 1_795_426_201
+        });
+        if let Some(request) = payload.get("message_id") {
+            headers["correlation_id"] = request.clone();
+        }
+        json!({ "name": name, "headers": headers, "payload": payload })
+    };
+    crate::example::events().into_iter().map(example).collect()
 }
 
 /// Every type of event, from the contract itself.
@@ -145,7 +160,7 @@ fn exchange(prefix: &Prefix, exchange: &Exchange) -> Value {
 
 /// The properties and headers of messages.
 fn with_headers(mut schemas: Map<String, Value>) -> Map<String, Value> {
-    let traceparent = json!({ "type": "string", "description": "Header: W3C trace context, carried on." });
+    let timestamp = |description: &str| json!({ "type": "integer", "minimum": 0, "description": description });
     schemas.insert(
         "RequestHeaders".to_owned(),
         json!({
@@ -162,7 +177,13 @@ fn with_headers(mut schemas: Map<String, Value>) -> Map<String, Value> {
                     "maxLength": 255,
                     "description": "Property: yours, to recognise answers by."
                 },
-                "traceparent": traceparent
+                "timestamp": timestamp("Property: when you made it, in seconds since 1970; may be left out, and nothing is \
+                    decided by it."),
+                "traceparent": {
+                    "type": "string",
+                    "description": "Header: W3C trace context; may be left out. It is kept with a message that cannot be \
+                        accepted, like all its headers, and is carried no further: events have none."
+                }
             }
         }),
     );
@@ -170,7 +191,7 @@ fn with_headers(mut schemas: Map<String, Value>) -> Map<String, Value> {
         "EventHeaders".to_owned(),
         json!({
             "type": "object",
-            "required": ["content_type", "type", "message_id"],
+            "required": ["content_type", "type", "message_id", "timestamp"],
             "properties": {
                 "content_type": { "const": "application/json", "description": "Property." },
                 "type": { "type": "string", "description": "Property: the event's type." },
@@ -182,8 +203,11 @@ fn with_headers(mut schemas: Map<String, Value>) -> Map<String, Value> {
                 "correlation_id": {
                     "type": "string",
                     "maxLength": 255,
-                    "description": "Property, with request.rejected and receipt.conflict: `message_id` of the request."
-                }
+                    "description": "Property, with request.rejected and receipt.conflict: `message_id` of the request, if \
+                        it had one of at most 255 bytes."
+                },
+                "timestamp": timestamp("Property: when the event was published, in seconds since 1970. A repetition has a \
+                    later one; when it became true is the body's `time`.")
             }
         }),
     );

@@ -22,7 +22,8 @@ pub enum Right {
     Read,
     /// To see the buyers' data, and to search by it.
     Contacts,
-    /// To cancel receipts, and to have them asked about.
+    /// To act on receipts: cancel them, have them asked about, sent again (also under the next external id) and resold.
+    /// It makes fiscal documents.
     Act,
     /// To end an unknown outcome by a person's word.
     Resolve,

@@ -276,13 +276,6 @@ impl Body {
         self
     }
 
-    /// With the reason that a person gave, for `receipt.cancelled` and what a person resolved.
-    #[must_use]
-    pub fn with_reason(mut self, reason: &str) -> Self {
-        comment::add(&mut self.text, &comment::reason(reason));
-        self
-    }
-
     /// With what went wrong; its cause, code and cure are added to the comment.
     #[must_use]
     pub fn with_error(mut self, error: Option<Refusal>) -> Self {

@@ -236,3 +236,79 @@ mod durations {
         Ok(Vec::<Text>::deserialize(from)?.into_iter().map(|text| text.0).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const HOUR: u64 = 3600;
+    const DAY: u64 = 86_400;
+
+    fn store(more: &Value) -> StoreSettings {
+        let mut section = json!({
+            "account": "main",
+            "inn": "7701234567",
+            "sno": "osn",
+            "payment_address": "https://shop.example",
+            "company_email": "kassa@shop.example",
+        });
+        for (key, value) in more.as_object().expect("a section") {
+            section[key] = value.clone();
+        }
+        serde_json::from_value(section).expect("a store")
+    }
+
+    #[test]
+    fn polls_follow_the_intervals_the_last_one_repeats_and_a_day_or_being_overdue_makes_them_hourly() {
+        let usual = json!({});
+        let short = json!({ "overdue_after": "1h" });
+        let patient = json!({ "overdue_after": "3days" });
+        let slow = json!({ "poll_intervals": ["2h"] });
+        let single = json!({ "poll_intervals": ["7s"] });
+        for (section, polls, age, expected) in [
+            (&usual, 0, 0, 5),
+            (&usual, 1, 5, 15),
+            (&usual, 2, 20, 30),
+            (&usual, 3, 50, 60),
+            (&usual, 4, 110, 60),
+            (&usual, u32::MAX, DAY - 1, 60),
+            // A day old, however often it was asked about.
+            (&usual, 0, DAY, HOUR),
+            (&usual, 3, 30 * DAY, HOUR),
+            // Overdue before that.
+            (&short, 9, HOUR - 1, 60),
+            (&short, 9, HOUR, HOUR),
+            // Hourly after a day, also where it is overdue only later.
+            (&patient, 9, DAY, HOUR),
+            // Never more often than the store asks for.
+            (&slow, 0, 0, 2 * HOUR),
+            (&slow, 1, DAY, 2 * HOUR),
+            (&single, 5, 60, 7),
+        ] {
+            assert_eq!(
+                store(section).poll_delay(polls, Duration::from_secs(age)),
+                Duration::from_secs(expected),
+                "{section}: asked {polls} times, {age} s old"
+            );
+        }
+    }
+
+    #[test]
+    fn each_operation_has_its_own_switch_and_a_resell_is_a_persons_action_already() {
+        let by_hand = |section: &Value| {
+            let store = store(section);
+            let all = Operation::ALL.iter().copied();
+            all.filter(|operation| store.sending(*operation) == Sending::ByHand)
+                .collect::<Vec<_>>()
+        };
+        let (sales, refunds) = (
+            json!({ "auto_send_invoice": false }),
+            json!({ "auto_send_creditmemo": false }),
+        );
+        assert_eq!(by_hand(&json!({})), []);
+        assert_eq!(by_hand(&sales), [Operation::Sell]);
+        assert_eq!(by_hand(&refunds), [Operation::Refund]);
+    }
+}

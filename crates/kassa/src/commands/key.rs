@@ -36,8 +36,8 @@ pub(crate) struct AddArgs {
     /// For every store, also those that come later.
     #[arg(long)]
     all_stores: bool,
-    /// What it allows: submit, read, contacts (the buyers' data), act (cancel, refresh), resolve. May be repeated; left
-    /// out, submit and read.
+    /// What it allows: submit, read, contacts (the buyers' data), act (cancel, refresh, resend, resell), resolve. May be
+    /// repeated; left out, submit and read.
     #[arg(long = "right", value_name = "RIGHT")]
     rights: Vec<Right>,
     #[command(flatten)]

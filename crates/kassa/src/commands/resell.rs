@@ -51,11 +51,11 @@ pub(crate) async fn run(file: Option<PathBuf>, args: &ResellArgs) -> anyhow::Res
     }
     let actor = args.actor.actor(args.reason.as_deref());
     match ledger.resell(&seen, &how, config.sender.quiet_time, &actor).await {
-        Ok(Resold::Started { .. } | Resold::Resumed(_) | Resold::UnderWay(_)) => {}
+        Ok(Resold::Started { .. } | Resold::Resumed(_) | Resold::UnderWay(_) | Resold::Ended) => {}
         // Somebody else may have begun it at this moment, which is as good.
         Ok(Resold::Changed) => {
             let now = the_chain(&ledger, args).await?;
-            if !matches!(now.reselling(key), Ok(Reselling::UnderWay(_))) {
+            if !matches!(now.reselling(key), Ok(Reselling::UnderWay(_) | Reselling::Ended)) {
                 return Err(target::changed(seen.sale.subject.transaction_id).into());
             }
         }
@@ -173,6 +173,7 @@ fn tell(args: &ResellArgs, seen: &Chain, how: &Reselling) -> anyhow::Result<()> 
         (Reselling::Resume(..), false) => "goes on",
         (Reselling::Resume(..), true) => "would go on",
         (Reselling::UnderWay(_), _) => "was under way, nothing was done",
+        (Reselling::Ended, _) => "had ended, nothing was done",
     };
     let mut rows = vec![line(&seen.sale, "sale")];
     match how {
@@ -182,7 +183,7 @@ fn tell(args: &ResellArgs, seen: &Chain, how: &Reselling) -> anyhow::Result<()> 
                 planned(sell, Operation::ResellSell),
             ]);
         }
-        Reselling::Start { .. } | Reselling::Resume(..) | Reselling::UnderWay(_) => {
+        Reselling::Start { .. } | Reselling::Resume(..) | Reselling::UnderWay(_) | Reselling::Ended => {
             rows.extend(seen.refund.as_ref().map(|refund| line(refund, "cancelling receipt")));
             rows.extend(seen.sell.as_ref().map(|sell| line(sell, "new sale")));
         }
@@ -199,12 +200,13 @@ fn tell(args: &ResellArgs, seen: &Chain, how: &Reselling) -> anyhow::Result<()> 
     let planned = match how {
         Reselling::Start { refund, sell } => Some(json!({ "refund": refund, "sell": sell })),
         Reselling::Resume(_, Resending::Rekey { next }) => Some(json!({ "next_external_id": next })),
-        Reselling::Resume(_, Resending::Release | Resending::Again) | Reselling::UnderWay(_) => None,
+        Reselling::Resume(_, Resending::Release | Resending::Again) | Reselling::UnderWay(_) | Reselling::Ended => None,
     };
     let result = match how {
         Reselling::Start { .. } => "started",
         Reselling::Resume(..) => "resumed",
         Reselling::UnderWay(_) => "under_way",
+        Reselling::Ended => "ended",
     };
     let json = json!({
         "result": result,

@@ -58,8 +58,10 @@ async fn again(file: Option<PathBuf>, operation: Operation, number: &str, args: 
     let (config, ledger) = super::open(file)?;
     let seen = the_newest(&ledger, operation, number, args.store.as_ref()).await?;
     let key = if args.next_id { Key::Next } else { Key::Same };
-    let how = seen
-        .resending(key)
+    let how = ledger
+        .resending(&seen, key)
+        .await
+        .map_err(|error| exit::ledger(&error))?
         .map_err(|why| Failure::Refused(format!("{} {}", seen.external_id, refusal(&seen, &why))))?;
     let id = seen.subject.transaction_id;
     if !args.dry_run {
@@ -170,6 +172,7 @@ pub(super) fn refusal(seen: &Standing, why: &NotResendable) -> String {
             }
         },
         NotResendable::NoNextKey => "Send the document under another number".to_owned(),
+        NotResendable::OtherRefunds(_) => format!("See it: kassa show {id}"),
     };
     format!("{text} {next}")
 }

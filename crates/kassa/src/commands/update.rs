@@ -16,6 +16,7 @@ use vendors::Registry;
 
 use super::actor::ActorArgs;
 use super::target::{self, TargetArgs};
+use super::wait::LONGEST;
 use crate::cli::Output;
 use crate::exit::{self, Failure};
 use crate::output;
@@ -32,7 +33,7 @@ pub(crate) struct UpdateOneArgs {
     #[command(flatten)]
     actor: ActorArgs,
     /// How many seconds to wait for the answer.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=LONGEST))]
     wait: u64,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t)]
@@ -47,7 +48,7 @@ pub(crate) struct UpdateAllArgs {
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(i64).range(1..=10_000))]
     limit: i64,
     /// How many seconds to wait for the answers.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(..=LONGEST))]
     wait: u64,
     /// Only say what would be asked about.
     #[arg(long)]

@@ -13,10 +13,19 @@ use crate::exit::Failure;
 /// How often the table is looked at.
 const LOOK: Duration = Duration::from_millis(300);
 
+/// The longest wait in seconds: a day. Whoever waits longer has fallen asleep.
+pub(super) const LONGEST: u64 = 86_400;
+
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
     /// Wait until it is registered or needs a person, at most so many seconds.
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "60")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        default_missing_value = "60",
+        value_parser = clap::value_parser!(u64).range(..=LONGEST)
+    )]
     wait: Option<u64>,
 }
 

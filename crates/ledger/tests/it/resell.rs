@@ -8,7 +8,8 @@ use ledger::{
     Verdict,
 };
 use receipt::{
-    DocumentNumber, DocumentPart, Failure, FiscalDocument, Operation, RetryClass, StateName, StoreCode, TransactionId,
+    DocumentNumber, DocumentPart, Failure, FiscalDocument, Operation, OrderNumber, RetryClass, StateName, StoreCode,
+    TransactionId,
 };
 
 use crate::resend::{maria, standing};
@@ -430,4 +431,127 @@ async fn only_a_registered_sale_is_resold() {
     for number in ["queued", "sending", "never"] {
         assert!(look(&ledger, number).await.is_none(), "{number}");
     }
+}
+
+/// A refund of this number and order.
+async fn refund_of(ledger: &Ledger, number: &str, order: Option<&str>) -> TransactionId {
+    let mut refund = offer_of(Operation::Refund, "main", number, "main");
+    refund.subject.order = order.map(|order| OrderNumber::parse(order).expect("an order"));
+    let id = refund.subject.transaction_id;
+    ledger.accept(refund).await.expect("accepted");
+    id
+}
+
+async fn first_half_fails(scratch: &Scratch, ledger: &Ledger, refund: TransactionId, why: Failure) {
+    let class = match why {
+        Failure::Exhausted => RetryClass::NOT_SEEN,
+        Failure::Rejected => RetryClass::Permanent,
+    };
+    let claimed = claim_half(scratch, ledger, refund).await;
+    ledger
+        .record(refused(&claimed, class, Verdict::Failed(why)))
+        .await
+        .expect("recorded");
+}
+
+#[tokio::test]
+async fn a_first_half_that_has_failed_is_not_sent_again_once_the_order_has_another_refund() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger();
+    for (way, why, key) in [
+        ("again", Failure::Exhausted, Key::Same),
+        ("rekey", Failure::Rejected, Key::Next),
+    ] {
+        sold(&ledger, way).await;
+        let (refund, _) = started(&ledger, way).await;
+        first_half_fails(&scratch, &ledger, refund, why).await;
+        let seen = chain(&ledger, way).await;
+        let how = seen.reselling(key).expect("nothing is in its way yet");
+        let half = standing(&ledger, refund).await;
+        let resending = half.resending(key).expect("nothing is in its way yet");
+
+        let other = refund_of(
+            &ledger,
+            &format!("R-{way}"),
+            seen.sale.subject.order.as_ref().map(OrderNumber::as_str),
+        )
+        .await;
+        // Accepted after the look: the statements themselves refuse.
+        let resold = ledger.resell(&seen, &how, QUIET, &maria()).await;
+        assert_eq!(resold.expect("no outage"), Resold::Changed, "{way}");
+        let resent = ledger.resend(&half, &resending, QUIET, &maria()).await;
+        assert_eq!(resent.expect("no outage"), Acted::Changed, "{way}");
+        let refused = chain(&ledger, way).await.reselling(key);
+        assert!(
+            matches!(&refused, Err(NotResellable::OtherRefunds(refunds)) if refunds[0].id == other),
+            "{way}: {refused:?}"
+        );
+        let refused = ledger.resending(&half, key).await.expect("no outage");
+        assert!(
+            matches!(&refused, Err(NotResendable::OtherRefunds(refunds)) if refunds[0].id == other),
+            "{way}: {refused:?}"
+        );
+        assert_eq!(scratch.state(refund).await, "failed", "{way}");
+
+        let seen = standing(&ledger, other).await;
+        ledger.cancel(&seen, &maria()).await.expect("no outage");
+        assert_eq!(resell(&ledger, way, key).await, Resold::Resumed(refund), "{way}");
+    }
+}
+
+#[tokio::test]
+async fn a_refund_of_another_order_that_has_the_same_number_is_in_nobodys_way() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger();
+    for number in ["417", "418"] {
+        sold(&ledger, number).await;
+    }
+    refund_of(&ledger, "417", Some("another order")).await;
+    assert_eq!(chain(&ledger, "417").await.other_refunds, []);
+    started(&ledger, "417").await;
+    // Of which order it is nobody said, so it may be this one's.
+    let other = refund_of(&ledger, "418", None).await;
+    let refused = chain(&ledger, "418").await.reselling(Key::Same);
+    assert!(
+        matches!(&refused, Err(NotResellable::OtherRefunds(refunds)) if refunds[0].id == other),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_resell_is_found_from_each_of_its_rows_also_when_it_has_ended() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger();
+    let sale = sold(&ledger, "417").await;
+    let (refund, sell) = started(&ledger, "417").await;
+    let of = async |id| {
+        let named = standing(&ledger, id).await;
+        ledger.resell_of(&named).await.expect("no outage").expect("a resell")
+    };
+    for id in [sale, refund, sell] {
+        let found = of(id).await;
+        assert_eq!(found.sale.subject.transaction_id, sale);
+        assert_eq!(found.reselling(Key::Same), Ok(Reselling::UnderWay(Half::Refund)));
+    }
+    register(&scratch, &ledger, refund, 1).await;
+    register(&scratch, &ledger, sell, 2).await;
+    for id in [sale, refund] {
+        let found = of(id).await;
+        assert_eq!(
+            found.reselling(Key::Next),
+            Ok(Reselling::Ended),
+            "nothing is begun anew"
+        );
+        let told = ledger.resell(&found, &Reselling::Ended, QUIET, &maria()).await;
+        assert_eq!(told.expect("no outage"), Resold::Ended);
+    }
+    // The new sale is one that can be resold in its turn.
+    assert!(matches!(
+        of(sell).await.reselling(Key::Same),
+        Ok(Reselling::Start { .. })
+    ));
+    let other = refund_of(&ledger, "R-1", None).await;
+    let other = standing(&ledger, other).await;
+    assert!(ledger.resell_of(&other).await.expect("no outage").is_none());
+    assert_eq!(scratch.count("SELECT count(*) FROM transactions").await, 4);
 }

@@ -1,12 +1,15 @@
 //! A corrected content of a document whose receipt has certainly failed.
 
-use ledger::{Acceptance, Ledger, NewTransaction, PollVerdict, WouldAccept};
+use std::time::Duration;
+
+use ledger::{Acceptance, Acted, First, Key, Ledger, NewTransaction, PollVerdict, Resending, WouldAccept};
 use receipt::{Failure, RetryClass, StateName, TransactionId};
 
 use crate::look::Registration;
+use crate::resend::{maria, standing};
 use crate::sample::{
-    LEASE, MINUTE, accepted, answer, at_once, claim, claimed, done, offer, outcome, polled, queued, reclaimed, refused,
-    rekey, retry, waiting,
+    DAY, LEASE, MINUTE, accepted, answer, at_once, claim, claimed, done, offer, outcome, polled, queued, quota,
+    reclaimed, refused, rekey, retry, waiting,
 };
 use crate::scratch::Scratch;
 
@@ -328,4 +331,43 @@ async fn a_late_answer_of_the_former_one_makes_nobody_wait_in_a_circle() {
             .run("UPDATE transactions SET state = 'cancelled', failure = NULL, due_at = NULL")
             .await;
     }
+}
+
+#[tokio::test]
+async fn a_corrected_receipt_of_a_store_that_sends_by_hand_is_held_until_a_person_sends_it() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger();
+    let former = failed(&ledger, "417").await;
+    let held = NewTransaction {
+        first: First::Hold,
+        ..corrected("417", 2)
+    };
+    let Ok(Acceptance::Revised {
+        id,
+        replaces,
+        state: StateName::Held,
+        ..
+    }) = ledger.accept(held).await
+    else {
+        panic!("it is not held")
+    };
+    assert_eq!(replaces, former);
+    let row = scratch.transaction(id).await;
+    assert_eq!((row.state.as_str(), row.due_in_seconds), ("held", None));
+    scratch.pass(DAY).await;
+    let due = ledger.claim_due(&quota(10), Duration::ZERO, LEASE).await;
+    assert!(due.expect("no outage").is_empty());
+    let events = ledger.take_events(100).await.expect("no outage");
+    let told = &events.last().expect("events").body;
+    assert_eq!(
+        (&told["state"], &told["replaces"]),
+        (&"held".into(), &former.to_string().into())
+    );
+
+    let seen = standing(&ledger, id).await;
+    let how = seen.resending(Key::Same).expect("a person may send it");
+    assert_eq!(how, Resending::Release);
+    let sent = ledger.resend(&seen, &how, Duration::ZERO, &maria()).await;
+    assert_eq!(sent.expect("no outage"), Acted::Done);
+    assert_eq!(scratch.state(id).await, "queued");
 }

@@ -12,13 +12,14 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use ledger::{Acted, Finding, Hint, LedgerError, Standing};
+use ledger::{Acted, Finding, LedgerError, Standing};
 use receipt::found::{Checked, Expected, FoundDocument};
 use receipt::intake::moscow;
-use receipt::{Doubt, Money, StateName, TransactionId};
+use receipt::{Doubt, Money, Operation, StateName, TransactionId};
 use serde::Deserialize;
 
 use super::auth::Caller;
+use super::if_match::IfMatch;
 use super::problem::{Fault, Problem};
 use super::read::Id;
 use super::{Api, body, view};
@@ -69,7 +70,8 @@ enum Outcome {
             headers(("ETag" = String, description = "Version of the receipt."))),
         (status = 400, description = "The body is not JSON."),
         (status = 404, description = "There is no such receipt, or the key is not for its store."),
-        (status = 409, description = "Its state forbids it; `state` and the text say why and what to do instead."),
+        (status = 409, description = "Its state forbids it; `state` and the text say why and what to do instead. The new \
+            sale of a resell is closed with its cancelling receipt, which `transaction_id` names."),
         (status = 412, description = "It has changed since it was looked at; nothing was done."),
         (status = 413, description = "The body is longer than 256 KiB."),
         (status = 415, description = "The body says that it is not JSON."),
@@ -169,7 +171,7 @@ pub(super) async fn resolve(
 
 /// Ask the vendor now.
 ///
-/// Makes the next question about a receipt that waits at the vendor due at once. However often it is called, the vendor
+/// Makes the next question about a receipt that waits at the vendor due at once, and stands in its history. However often it is called, the vendor
 /// is asked once for all that came before. A vendor that answers every registration at once has nothing to ask about:
 /// its receipts never wait, and this is refused (409).
 #[utoipa::path(
@@ -186,7 +188,7 @@ pub(super) async fn resolve(
         (status = 202, description = "It will be asked about at once.", body = super::contract::Receipt,
             headers(("ETag" = String, description = "Version of the receipt."))),
         (status = 404, description = "There is no such receipt, or the key is not for its store."),
-        (status = 409, description = "It does not wait at a vendor that can be asked."),
+        (status = 409, description = "The vendor has nothing of it that can be asked about."),
         (status = 412, description = "It has changed since it was looked at; nothing was done."),
     ),
 )]
@@ -199,38 +201,31 @@ pub(super) async fn refresh(
     caller.needs(Right::Act)?;
     let row = api.visible(&caller, id).await?;
     if headers.contains_key(header::IF_MATCH) {
-        matches_version(&headers, row.version)?;
+        IfMatch::read(&headers)?.must_be(row.version)?;
     }
     let seen = api.seen(TransactionId(row.id)).await?;
-    if seen.state != StateName::Waiting {
+    if !api.directory.vendors.contains_key(&seen.account) {
         return Err(refused(
-            seen.state,
-            "спрашивать можно только о чеке, который ждёт у поставщика с его номером; остальное kassa ведёт сама, а \
-             поставщика, который отвечает сразу, спрашивать не о чем.",
-            "only a receipt that waits at the vendor under the vendor's own id can be asked about; kassa goes on with \
-             the others by itself, and a vendor that answers at once has nothing to be asked.",
-        ));
-    }
-    let vendor = api.directory.vendors.get(&seen.account).cloned().ok_or_else(|| {
-        refused(
             seen.state,
             "учётная запись чека больше не настроена.",
             "the receipt's account is no longer configured.",
-        )
-    })?;
-    let hint = Hint {
-        store: seen.subject.store.clone(),
-        vendor,
-        vendor_uuid: seen.vendor_uuid.clone(),
-        external_id: Some(seen.external_id.clone()),
-    };
-    api.within(async { api.ledger.hint(hint).await.map_err(|error| Problem::ledger(&error)) })
+        ));
+    }
+    let actor = caller.actor(None);
+    let asked = api
+        .within(async {
+            let asked = api.ledger.refresh(seen.subject.transaction_id, &actor).await;
+            asked.map_err(|error| Problem::ledger(&error))
+        })
         .await?;
+    if asked.is_empty() {
+        return Err(nothing_to_ask(&seen));
+    }
     Ok(view::answer(StatusCode::ACCEPTED, &row, view::receipt(&row), []))
 }
 
 impl Api {
-    async fn seen(&self, id: TransactionId) -> Result<Standing, Problem> {
+    pub(super) async fn seen(&self, id: TransactionId) -> Result<Standing, Problem> {
         self.within(async { self.ledger.standing(id).await.map_err(|error| Problem::ledger(&error)) })
             .await?
             .ok_or_else(Problem::not_found)
@@ -240,7 +235,7 @@ impl Api {
     pub(super) async fn standing(&self, caller: &Caller, id: Id, headers: &HeaderMap) -> Result<Standing, Problem> {
         let row = self.visible(caller, id).await?;
         let seen = self.seen(TransactionId(row.id)).await?;
-        matches_version(headers, seen.version)?;
+        IfMatch::read(headers)?.must_be(seen.version)?;
         Ok(seen)
     }
 
@@ -312,29 +307,6 @@ impl Api {
     }
 }
 
-fn matches_version(headers: &HeaderMap, version: i64) -> Result<(), Problem> {
-    let given: Vec<&str> = headers
-        .get_all(header::IF_MATCH)
-        .iter()
-        .map(|value| value.to_str().unwrap_or_default())
-        .collect();
-    if given.is_empty() {
-        return Err(Problem::new(
-            StatusCode::PRECONDITION_REQUIRED,
-            "precondition_required",
-            "Укажите If-Match с ETag чека, на который вы смотрели; If-Match: * действует без проверки.",
-            "Name the ETag of the receipt that you looked at in If-Match; If-Match: * acts unseen.",
-        ));
-    }
-    let tag = format!("\"{version}\"");
-    let is_named = given
-        .iter()
-        .flat_map(|line| line.split(','))
-        .map(str::trim)
-        .any(|one| one == "*" || one == tag);
-    if is_named { Ok(()) } else { Err(changed()) }
-}
-
 pub(super) fn changed() -> Problem {
     Problem::new(
         StatusCode::PRECONDITION_FAILED,
@@ -354,9 +326,29 @@ pub(super) fn refused(state: StateName, ru: &str, en: &str) -> Problem {
     .with("state", state)
 }
 
+fn nothing_to_ask(seen: &Standing) -> Problem {
+    refused(
+        seen.state,
+        "спрашивать можно только о чеке, который ждёт у поставщика с его номером; остальное kassa ведёт сама, а \
+         поставщика, который отвечает сразу, спрашивать не о чем.",
+        "only a receipt that waits at the vendor under the vendor's own id can be asked about; kassa goes on with the \
+         others by itself, and a vendor that answers at once has nothing to be asked.",
+    )
+}
+
 /// Why it cannot be closed, and what to do instead.
 fn no_cancelling(seen: &Standing) -> Option<Problem> {
     let at_vendor = seen.is_at_vendor || seen.doubt == Doubt::Stands;
+    if let (StateName::Held, Operation::ResellSell, Some((refund, _))) =
+        (seen.state, seen.subject.operation, seen.parent)
+    {
+        let problem = refused(
+            seen.state,
+            &format!("он закрывается вместе со своим отменяющим чеком {refund}: закройте тот."),
+            &format!("it is closed together with its cancelling receipt {refund}: close that one."),
+        );
+        return Some(problem.with("transaction_id", refund));
+    }
     let (ru, en) = match seen.state {
         StateName::Held | StateName::Queued | StateName::Retrying | StateName::Failed if !at_vendor => return None,
         StateName::Held | StateName::Queued | StateName::Retrying | StateName::Failed => (

@@ -91,6 +91,8 @@ pub(super) struct Keys {
     limits: Limits,
     /// Only keys that there are: strangers leave nothing here.
     known: Mutex<HashMap<String, Known>>,
+    /// Of look-ups for keys that nobody vouches for: each costs a round trip to the database.
+    strangers: Pace,
 }
 
 #[derive(Clone)]
@@ -109,6 +111,7 @@ struct Load {
 impl Keys {
     pub(super) fn new(ledger: Ledger, limits: Limits) -> Self {
         Self {
+            strangers: Pace::new(limits.key_rate),
             ledger,
             limits,
             known: Mutex::new(HashMap::new()),
@@ -135,21 +138,27 @@ impl Keys {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .and_then(|(_, key)| ShownKey::read(key.trim()))
             .ok_or_else(unknown)?;
-        let known = match self.remembered(shown.id) {
+        let remembered = self.remembered(shown.id);
+        let is_right = |known: &Known| bool::from(known.secret_hash.ct_eq(&shown.secret_hash));
+        let believed = remembered
+            .as_ref()
+            .filter(|known| known.read_at.elapsed() < BELIEVED)
+            .cloned();
+        let known = match believed {
             Some(known) => Some(known),
-            None => self.read(&shown).await.map_err(|error| Problem::ledger(&error))?,
+            // Whoever has shown the right secret before is held to the pace of that key, and no flood of strangers
+            // keeps it out.
+            None if remembered.as_ref().is_some_and(is_right) || self.strangers.allows() => {
+                self.read(&shown).await.map_err(|error| Problem::ledger(&error))?
+            }
+            None => return Err(too_many_strangers()),
         };
-        known
-            .filter(|known| bool::from(known.secret_hash.ct_eq(&shown.secret_hash)))
-            .ok_or_else(unknown)
+        known.filter(is_right).ok_or_else(unknown)
     }
 
     fn remembered(&self, id: &str) -> Option<Known> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .get(id)
-            .filter(|known| known.read_at.elapsed() < BELIEVED)
-            .cloned()
+        known.get(id).cloned()
     }
 
     async fn read(&self, shown: &ShownKey<'_>) -> Result<Option<Known>, LedgerError> {
@@ -203,25 +212,33 @@ pub(super) async fn admit(State(api): State<Arc<Api>>, mut request: Request, nex
         Err(problem) => return problem.into_response(),
     };
     if !known.load.pace.allows() {
-        return too_many(
+        let problem = too_many(
             "too_many_requests",
             "Слишком много запросов с этим ключом. Повторите позже.",
             "Too many requests with this key. Come again later.",
         );
+        return problem.into_response();
     }
     let Ok(_place) = known.load.places.try_acquire() else {
-        return too_many(
+        let problem = too_many(
             "too_many_at_once",
             "Слишком много одновременных запросов с этим ключом. Дождитесь ответов.",
             "Too many requests with this key at once. Wait for their answers.",
         );
+        return problem.into_response();
     };
     request.extensions_mut().insert(Arc::clone(&known.caller));
     next.run(request).await
 }
 
-fn too_many(code: &'static str, ru: &str, en: &str) -> Response {
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, code, ru, en)
-        .retry_after(1)
-        .into_response()
+fn too_many_strangers() -> Problem {
+    too_many(
+        "too_many_unknown_keys",
+        "Слишком много запросов с ключами, которых здесь ещё не видели. Повторите позже.",
+        "Too many requests with keys that were not seen here before. Come again later.",
+    )
+}
+
+fn too_many(code: &'static str, ru: &str, en: &str) -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, code, ru, en).retry_after(1)
 }

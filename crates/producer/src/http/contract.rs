@@ -160,6 +160,10 @@ pub(super) struct History {
     events: Vec<Told>,
     /// What people did to it, oldest first.
     actions: Vec<Action>,
+    /// Of a half of a resell, what it follows: the sale that it cancels, or the cancelling receipt.
+    parent: Option<Relative>,
+    /// What follows it in a resell, oldest first: the cancelling receipts of a sale, the new sale of such a receipt.
+    children: Vec<Relative>,
 }
 
 /// One key at the vendor and what became of it.
@@ -284,7 +288,7 @@ pub(super) struct Cancel {
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Send {
-    /// Under its next external id. Only what the vendor has certainly refused gets one.
+    /// Under its next external id. Only what the vendor has certainly refused gets one. Null is false.
     #[schema(default = false)]
     next_id: Option<bool>,
     /// In your own words, for the history.
@@ -301,13 +305,14 @@ pub(super) struct Resell {
     sell: Option<Half>,
 }
 
-/// `started`; `resumed`: a half that had failed is sent again; `under_way`: nothing was done.
+/// `started`; `resumed`: a half that had failed is sent again; `under_way` and `ended`: nothing was done.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum ResellResult {
     Started,
     Resumed,
     UnderWay,
+    Ended,
 }
 
 /// One receipt of a resell.
@@ -315,6 +320,16 @@ enum ResellResult {
 struct Half {
     #[schema(format = Uuid)]
     id: String,
+    external_id: String,
+    state: State,
+}
+
+/// A receipt that this one follows, or that follows it, in a resell.
+#[derive(Serialize, ToSchema)]
+struct Relative {
+    #[schema(format = Uuid)]
+    id: String,
+    operation: Operation,
     external_id: String,
     state: State,
 }
@@ -372,7 +387,7 @@ pub(super) struct Problem {
     /// Every single fault, all at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<Vec<Fault>>,
-    /// With a conflict: the receipt that holds the document.
+    /// With a conflict: the receipt that holds the document, or that is to be named instead.
     #[schema(format = Uuid)]
     #[serde(skip_serializing_if = "Option::is_none")]
     transaction_id: Option<String>,

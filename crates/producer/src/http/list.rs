@@ -24,6 +24,9 @@ use crate::key::Right;
 const USUAL_LIMIT: i64 = 50;
 const LARGEST_LIMIT: i64 = 200;
 
+/// 0000-01-01T00:00:00Z.
+const YEAR_ZERO: Timestamp = Timestamp::constant(-62_167_219_200, 0);
+
 /// List receipts.
 ///
 /// Newest first. Every filter narrows; `store`, `operation` and `state` may be repeated and then mean any of them. A key
@@ -175,7 +178,8 @@ fn take(search: &mut Search, name: &str, value: &str) -> Result<(), (String, Str
         })
     }
     let time = |value: &str| {
-        let read = value.parse::<Timestamp>().ok();
+        // RFC 3339 knows the years 0 to 9999. jiff reads earlier ones, which Postgres cannot store.
+        let read = value.parse::<Timestamp>().ok().filter(|time| *time >= YEAR_ZERO);
         rule(
             read,
             "время RFC 3339, 2026-11-24T00:00:00+03:00",
@@ -275,6 +279,24 @@ mod tests {
             .map(|problem| format!("{problem:?}"))
             .unwrap_or_default();
         assert_eq!(problem.matches("invalid_parameter").count(), 6, "{problem}");
+    }
+
+    #[test]
+    fn a_time_that_postgres_cannot_store_is_a_fault() {
+        let is_read = |value: &str| read(&pairs(&[("from", value)])).is_ok() && read(&pairs(&[("to", value)])).is_ok();
+        for good in ["0000-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "9999-12-30T22:00:00Z"] {
+            assert!(is_read(good), "{good}");
+        }
+        for bad in [
+            "-005000-01-01T00:00:00Z",
+            "-000001-12-31T23:59:59Z",
+            "0000-01-01T00:00:00+14:00",
+            "-009999-01-02T01:59:59Z",
+            "10000-01-01T00:00:00Z",
+            "yesterday",
+        ] {
+            assert!(!is_read(bad), "{bad}");
+        }
     }
 
     #[test]

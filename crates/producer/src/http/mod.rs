@@ -6,6 +6,7 @@ mod act;
 mod auth;
 mod body;
 mod contract;
+mod if_match;
 mod intake;
 mod list;
 mod openapi;

@@ -25,7 +25,8 @@ const REQUEST: &str = "ReceiptRequest";
     components(schemas(contract::Problem)),
     tags(
         (name = "receipts", description = "Submit and read. Rights of the key: `submit`, `read`, `contacts`."),
-        (name = "actions", description = "What a person does to a receipt. Rights: `act`, `resolve`."),
+        (name = "actions", description = "What a person does to a receipt. Rights: `act` for cancel, refresh, resend and \
+            resell; `resolve`."),
     ),
 )]
 struct Document;
@@ -97,7 +98,7 @@ fn complete(operation: &mut Value) {
         ),
         (
             "429",
-            "Too many requests with this key. Come again after `Retry-After`.",
+            "Too many requests with this key, or with unknown ones. Come again after `Retry-After`.",
         ),
         ("431", "The head of the request is too long."),
         ("500", "A mistake in kassa. Sending the request again doubles nothing."),

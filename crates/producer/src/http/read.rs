@@ -76,6 +76,8 @@ impl Api {
             "attempts": details.attempts,
             "events": events,
             "actions": details.actions,
+            "parent": details.parent.as_ref().map(relative),
+            "children": details.children.iter().map(relative).collect::<Vec<_>>(),
         }))
     }
 }
@@ -85,6 +87,15 @@ pub(super) fn transaction_id(id: Id) -> Result<TransactionId, Problem> {
     id.ok()
         .and_then(|Path(id)| id.parse().ok())
         .ok_or_else(Problem::not_found)
+}
+
+fn relative(row: &TransactionRow) -> Value {
+    json!({
+        "id": row.id,
+        "operation": row.operation,
+        "external_id": row.external_id,
+        "state": row.state,
+    })
 }
 
 fn shown(row: &TransactionRow, history: Value, caller: &Caller) -> Value {

@@ -105,13 +105,6 @@ pub(super) fn arrival(subject: &Subject, external_id: &ExternalId, state: StateN
     text
 }
 
-/// The reason that a person gave.
-pub(super) fn reason(reason: &str) -> Text {
-    let reason = reason.trim();
-    let end = if reason.ends_with(['.', '!', '?']) { "" } else { "." };
-    Text::new(format!("Причина: {reason}{end}"), format!("Reason: {reason}{end}"))
-}
-
 /// Cause, code and cure of a refusal.
 pub(super) fn refusal(refusal: &Refusal) -> Text {
     let (kind, code) = (&refusal.kind, &refusal.code);

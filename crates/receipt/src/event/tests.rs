@@ -141,21 +141,6 @@ fn a_doubled_receipt_moves_no_order() {
 }
 
 #[test]
-fn the_reason_of_a_person_ends_the_comment() {
-    let text = body(StateName::Cancelled)
-        .with_reason(" paid in cash at the till ")
-        .text;
-    assert_eq!(
-        text.en,
-        "Sale receipt 417 was closed by a person. Reason: paid in cash at the till."
-    );
-    assert_eq!(
-        text.ru,
-        "Чек прихода 417 закрыт вручную. Причина: paid in cash at the till."
-    );
-}
-
-#[test]
 fn only_account_events_have_the_text_of_an_account() {
     let account = crate::AccountName::parse("main").expect("an account");
     let reason = Text::new("Неверный пароль.", "The password is wrong.");

@@ -97,6 +97,11 @@ impl FilterArgs {
 /// A time as people write it: with a zone, in Moscow, or so long ago.
 fn moment(text: &str) -> Result<Timestamp, String> {
     let rule = "not a time; write 2026-11-23, 2026-11-23T10:00, 2026-11-23T10:00:00Z, or 2h for \"two hours ago\"";
+    // Nothing came before 1970, and what jiff reads of times long before Postgres cannot store.
+    read(text, rule).map(|time| time.max(Timestamp::UNIX_EPOCH))
+}
+
+fn read(text: &str, rule: &str) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }
@@ -127,6 +132,7 @@ mod tests {
         let ago = |text: &str| Timestamp::now().duration_since(moment(text).expect("a time")).as_secs();
         assert!((7190..7260).contains(&ago("2h")));
         assert!((86_000..87_000).contains(&ago("1d")));
+        assert_eq!(at("-005000-01-01T00:00:00Z"), at("1970-01-01T00:00:00Z"));
         for wrong in ["", "soon", "2026-13-01"] {
             assert!(moment(wrong).is_err(), "{wrong}");
         }
