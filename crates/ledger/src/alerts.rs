@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use receipt::StoreCode;
-use uuid::Uuid;
 
 use crate::claim::millis;
 use crate::error::LedgerError;

@@ -1,10 +1,13 @@
 //! Mails to people, each to one recipient. SMTP promises nothing about a mail whose answer was lost, so its row is there
 //! before its first try; the tries are in [`crate::mail_tries`].
 
+use std::time::Duration;
+
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use crate::claim::millis;
 use crate::error::LedgerError;
 use crate::limit::limited;
 use crate::pool::Ledger;
@@ -75,20 +78,21 @@ impl Columns {
 }
 
 impl Ledger {
-    /// Writes down mails that a person asked for. One whose key and recipient are there already stays as it is.
+    /// Writes down mails that a person asked for, already claimed, so that the asking process tries them and no other
+    /// until `hold` is over. [`Ledger::claim_mails`] with the same `claim` gives them out.
     ///
     /// # Errors
     /// An outage. May be repeated.
-    pub async fn make_mails(&self, mails: &[NewMail]) -> Result<(), LedgerError> {
+    pub async fn make_mails(&self, mails: &[NewMail], claim: Uuid, hold: Duration) -> Result<(), LedgerError> {
         let columns = Columns::of(mails);
         limited!(
             self.pool,
             execute,
             sqlx::query!(
                 r#"
-            INSERT INTO mails (id, kind, series, key, recipient, message_id, what)
-            SELECT *
-            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[])
+            INSERT INTO mails (id, kind, series, key, recipient, message_id, what, claim, sends, due_at)
+            SELECT m.*, $8, 1, now() + $9::bigint * interval '1 millisecond'
+            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[]) AS m
             ON CONFLICT ON CONSTRAINT mails_key DO NOTHING
             "#,
                 &columns.ids,
@@ -98,6 +102,8 @@ impl Ledger {
                 &columns.recipients,
                 &columns.message_ids,
                 &columns.whats as _,
+                claim,
+                millis(hold),
             )
         );
         Ok(())
