@@ -22,6 +22,7 @@ mod own;
 #[expect(dead_code, reason = "the tests of webhooks use more of it")]
 mod receiver;
 mod repetitions;
+mod report;
 mod resell;
 mod restarts;
 mod strangers;

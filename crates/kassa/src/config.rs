@@ -64,6 +64,9 @@ impl Config {
         let mut faults = vendors::registry::faults(&self.accounts, self.calls);
         for (code, store) in &self.stores {
             faults.extend(store.faults().into_iter().map(|fault| format!("stores.{code}.{fault}")));
+            if let Err(unknown) = reporter::time_zone(&store.time_zone) {
+                faults.push(format!("stores.{code}.time_zone: {unknown}"));
+            }
             if let Some(account) = self.accounts.get(&store.account) {
                 let wrong = vendors::non_fatal_faults(&account.vendor(), &store.non_fatal_codes);
                 faults.extend(

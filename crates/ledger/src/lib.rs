@@ -78,7 +78,7 @@ pub use resolve::Finding;
 pub use revise::WouldAccept;
 pub use search::{Names, Search};
 pub use show::{AttemptRow, Filter, RegistrationRow, Summary, TransactionDetails, TransactionRow};
-pub use statistics::{Asked, Cause, Entry, Figures, Open, Problem, Span, Tally};
+pub use statistics::{Cause, Figures, Open, Problem, RegisterEntry, Stretch, Tally, Wanted};
 pub use watch::{Allowance, Door, Watch};
 pub use webhook_shown::{DeliveryFilter, DeliveryRow, EndpointRow};
 pub use webhooks::{Delivery, DeliveryOutcome, DeliveryQuota, DeliveryState, DeliveryVerdict, Endpoint};

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan, Zoned};
-use ledger::Span as Stretch;
+use ledger::Stretch;
 use serde::{Serialize, Serializer};
 
 /// Which days a report is about, as people name them.
@@ -269,3 +269,6 @@ fn zone_name<S: Serializer>(zone: &TimeZone, to: S) -> Result<S::Ok, S::Error> {
 fn moment<S: Serializer>(moment: &Zoned, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(&moment.timestamp().display_with_offset(moment.offset()))
 }
+
+#[cfg(test)]
+mod tests;

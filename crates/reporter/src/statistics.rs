@@ -1,7 +1,7 @@
 //! The figures of one store and period, ready to be told.
 
 use jiff::Timestamp;
-use ledger::{Asked, Cause, Entry, Figures, Ledger, LedgerError, Open, Problem, Tally};
+use ledger::{Cause, Figures, Ledger, LedgerError, Open, Problem, Tally, Wanted};
 use receipt::{Money, StateName, StoreCode};
 use serde::Serialize;
 
@@ -83,18 +83,18 @@ pub async fn statistics(
     questions: &[Question],
     problems: usize,
 ) -> Result<Vec<Statistics>, LedgerError> {
-    let figures = ledger.figures(&asked(questions, problems)).await?;
+    let figures = ledger.figures(&wanted(questions, problems)).await?;
     Ok(questions.iter().cloned().zip(figures).map(Statistics::of).collect())
 }
 
-pub(crate) fn asked(questions: &[Question], problems: usize) -> Vec<Asked> {
-    let asked = questions.iter().map(|question| Asked {
+pub(crate) fn wanted(questions: &[Question], problems: usize) -> Vec<Wanted> {
+    let wanted = questions.iter().map(|question| Wanted {
         store: question.store.clone(),
         span: question.bounds.span(),
         before: question.bounds.span_before(),
         problems,
     });
-    asked.collect()
+    wanted.collect()
 }
 
 impl Statistics {

@@ -1,23 +1,23 @@
-//! The register as a workbook for Excel and its like.
+//! The report as a workbook for Excel and its like: totals, every receipt, and what needs a person.
+//!
+//! The receipts pass through: a month of them is never in memory at once.
 
-use ledger::{Ledger, LedgerError};
+mod receipts;
+mod sheet;
+mod totals;
+mod problems;
 
+use ledger::Ledger;
+use rust_xlsxwriter::{DocProperties, Workbook as Book};
+
+use crate::export::ExportError;
 use crate::language::Language;
-use crate::statistics::{Question, Statistics};
+use crate::register::Register;
+use crate::statistics::{Question, Statistics, wanted};
+use receipts::Receipts;
 
 /// How many problems a workbook lists.
 const PROBLEMS: usize = 10_000;
-
-/// Why there is no export.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    /// The figures cannot be read.
-    #[error("the figures cannot be read")]
-    Ledger(#[from] LedgerError),
-    /// The file cannot be written.
-    #[error("the export cannot be written")]
-    Write(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
 
 /// A workbook and the figures that stand in it.
 #[derive(Debug)]
@@ -33,10 +33,56 @@ pub struct Workbook {
 /// # Errors
 /// An outage of the database, or no room for the temporary file.
 pub async fn workbook(ledger: &Ledger, questions: &[Question], language: Language) -> Result<Workbook, ExportError> {
-    let _ = language;
-    let statistics = crate::statistics::statistics(ledger, questions, PROBLEMS).await?;
-    Ok(Workbook {
-        statistics,
-        bytes: Vec::new(),
-    })
+    let register = Register::of(questions);
+    let mut draft = Draft::begin(language, receipts::ROOM)?;
+    let mut written = Ok(());
+    let figures = ledger
+        .figures_and_register(&wanted(questions, PROBLEMS), &mut |entry| {
+            if written.is_ok() {
+                written = draft.receipts.row(&mut draft.book, &register.cells(&entry));
+            }
+        })
+        .await?;
+    written?;
+    let statistics: Vec<_> = questions.iter().cloned().zip(figures).map(Statistics::of).collect();
+    let bytes = draft.end(&statistics)?;
+    Ok(Workbook { statistics, bytes })
 }
+
+/// A workbook whose receipts are being written.
+struct Draft {
+    book: Book,
+    receipts: Receipts,
+    language: Language,
+}
+
+impl Draft {
+    /// The sheets stand in the order in which people read them; only that of the receipts is written as they come.
+    fn begin(language: Language, room: u32) -> Result<Self, ExportError> {
+        let mut book = Book::new();
+        book.set_properties(&DocProperties::new().set_title(language.choose("Чеки", "Receipts")));
+        book.add_worksheet();
+        let receipts = Receipts::begin(&mut book, language, room)?;
+        Ok(Self {
+            book,
+            receipts,
+            language,
+        })
+    }
+
+    fn end(self, statistics: &[Statistics]) -> Result<Vec<u8>, ExportError> {
+        let Self {
+            mut book,
+            receipts,
+            language,
+        } = self;
+        receipts.end(&mut book)?;
+        let totals = book.worksheet_from_index(0).map_err(ExportError::write)?;
+        totals::write(totals, statistics, &receipts, language)?;
+        problems::write(book.add_worksheet(), statistics, language)?;
+        book.save_to_buffer().map_err(ExportError::write)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -33,5 +33,6 @@ mod scratch;
 mod search;
 mod show;
 mod silence;
+mod statistics;
 mod webhooks;
 mod workers;
