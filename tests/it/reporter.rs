@@ -2,6 +2,7 @@
 //! that are not ours.
 
 mod alerts;
+mod commands;
 mod doubts;
 mod figures;
 mod office;

@@ -168,7 +168,11 @@ async fn run(folder: &Path, scheme: Scheme, arguments: &[&str], page: &Path) -> 
 }
 
 fn program() -> anyhow::Result<PathBuf> {
-    let candidates = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+    let candidates = [
+        "/usr/bin/chromium",
+        "/usr/bin/chromium-browser",
+        "/usr/bin/google-chrome",
+    ];
     let found = candidates.into_iter().map(PathBuf::from).find(|path| path.exists());
     found.context("this test shows a mail in a browser: apt-get install chromium")
 }

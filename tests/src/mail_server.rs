@@ -114,7 +114,10 @@ impl MailServer {
         let mut arguments = vec![text(&script)?, text(&self.folder)?, port];
         let secured = |word: &str, certificate: &Path, key: &Path| -> anyhow::Result<Vec<String>> {
             let words = [word.to_owned(), text(certificate)?, text(key)?];
-            Ok(words.into_iter().chain([USER.to_owned(), PASSWORD.to_owned()]).collect())
+            Ok(words
+                .into_iter()
+                .chain([USER.to_owned(), PASSWORD.to_owned()])
+                .collect())
         };
         arguments.extend(match &self.protection {
             Protection::StartTls(certificate, key) => secured("starttls", certificate, key)?,
@@ -179,7 +182,9 @@ impl MailServer {
 async fn python() -> anyhow::Result<PathBuf> {
     for candidate in ["python3", "/usr/bin/python3"] {
         let mut check = tokio::process::Command::new(candidate);
-        check.args(["-c", "import aiosmtpd"]).stderr(std::process::Stdio::null());
+        check
+            .args(["-c", "import aiosmtpd"])
+            .stderr(std::process::Stdio::null());
         if check.status().await.is_ok_and(|status| status.success()) {
             return Ok(PathBuf::from(candidate));
         }

@@ -238,7 +238,12 @@ const fn needs_broker(role: Role) -> bool {
 }
 
 fn longest_drain(config: &Config) -> Duration {
-    let drains = [config.sender.drain, config.poller.drain, config.http.drain, config.mail.drain];
+    let drains = [
+        config.sender.drain,
+        config.poller.drain,
+        config.http.drain,
+        config.mail.drain,
+    ];
     drains.into_iter().max().unwrap_or_default()
 }
 

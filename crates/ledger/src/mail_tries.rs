@@ -133,12 +133,7 @@ impl Ledger {
     ///
     /// # Errors
     /// An outage. May be repeated with the same `claim`: then it gives out what it took, and counts nothing.
-    pub async fn claim_mails(
-        &self,
-        claim: Uuid,
-        limit: u32,
-        hold: Duration,
-    ) -> Result<Vec<Mail>, LedgerError> {
+    pub async fn claim_mails(&self, claim: Uuid, limit: u32, hold: Duration) -> Result<Vec<Mail>, LedgerError> {
         let rows = limited!(
             self.pool,
             fetch_all,

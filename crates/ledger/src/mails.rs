@@ -72,7 +72,10 @@ impl Columns {
             keys: mails.iter().map(|mail| storable(&mail.key)).collect(),
             recipients: mails.iter().map(|mail| storable(&mail.recipient)).collect(),
             message_ids: mails.iter().map(|mail| storable(&mail.message_id)).collect(),
-            whats: mails.iter().map(|mail| Json(storable_json(mail.what.clone()))).collect(),
+            whats: mails
+                .iter()
+                .map(|mail| Json(storable_json(mail.what.clone())))
+                .collect(),
         }
     }
 }

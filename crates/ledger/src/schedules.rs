@@ -110,7 +110,12 @@ impl Ledger {
     ///
     /// # Errors
     /// An outage. May be repeated: what took effect is not made again.
-    pub async fn pass_schedule(&self, cursor: &Cursor, until: Timestamp, mails: &[NewMail]) -> Result<bool, LedgerError> {
+    pub async fn pass_schedule(
+        &self,
+        cursor: &Cursor,
+        until: Timestamp,
+        mails: &[NewMail],
+    ) -> Result<bool, LedgerError> {
         let columns = Columns::of(mails);
         let moved = limited!(
             self.pool,

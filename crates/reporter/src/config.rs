@@ -178,7 +178,11 @@ impl MailConfig {
         stores: &BTreeMap<StoreCode, StoreSettings>,
     ) -> Vec<String> {
         let mut faults = Vec::new();
-        for (key, time) in [("timeout", self.timeout), ("interval", self.interval), ("give_up_after", self.give_up_after)] {
+        for (key, time) in [
+            ("timeout", self.timeout),
+            ("interval", self.interval),
+            ("give_up_after", self.give_up_after),
+        ] {
             if time.is_zero() {
                 faults.push(format!("mail.{key}: must be above 0"));
             }
@@ -193,7 +197,11 @@ impl MailConfig {
             faults.push("mail.from: must say who writes when there is a mail.server".to_owned());
         }
         for (key, text) in [("from", &self.from), ("reply_to", &self.reply_to)] {
-            faults.extend(text.iter().filter_map(|text| address_fault(text)).map(|fault| format!("mail.{key}: {fault}")));
+            faults.extend(
+                text.iter()
+                    .filter_map(|text| address_fault(text))
+                    .map(|fault| format!("mail.{key}: {fault}")),
+            );
         }
         if let Err(unusable) = Mailer::build(self) {
             faults.push(format!("mail.{}: {}", unusable.key(), service::error::chain(&unusable)));
@@ -256,5 +264,7 @@ impl ReportSettings {
 
 fn address_fault(text: &str) -> Option<String> {
     let error = text.parse::<Mailbox>().err()?;
-    Some(format!("{text:?} is not an address such as \"Name <name@shop.example>\": {error}"))
+    Some(format!(
+        "{text:?} is not an address such as \"Name <name@shop.example>\": {error}"
+    ))
 }

@@ -70,7 +70,7 @@ impl<W: Write> File<W> {
             Dialect::Excel => column.heading(language),
             Dialect::Rfc4180 => column.name,
         });
-        writer.write_record(headings).map_err(ExportError::write)?;
+        writer.write_record(headings).map_err(unwritten)?;
         Ok(Self {
             dialect,
             language,
@@ -83,12 +83,17 @@ impl<W: Write> File<W> {
             Dialect::Excel => for_excel(cell, self.language),
             Dialect::Rfc4180 => cell.code(),
         });
-        self.writer.write_record(fields).map_err(ExportError::write)
+        self.writer.write_record(fields).map_err(unwritten)
     }
 
     fn end(mut self) -> Result<(), ExportError> {
         self.writer.flush().map_err(ExportError::write)
     }
+}
+
+/// As an error of input and output, whose kind a caller can ask for.
+fn unwritten(error: ::csv::Error) -> ExportError {
+    ExportError::write(std::io::Error::from(error))
 }
 
 fn for_excel(cell: &Cell<'_>, language: Language) -> String {

@@ -80,7 +80,10 @@ mod tests {
         let after = |seconds| MailVerdict::NotTaken {
             delay: Duration::from_secs(seconds),
         };
-        assert_eq!((delay(0, 0), delay(1, 60), delay(50, 999)), (after(60), after(300), after(300)));
+        assert_eq!(
+            (delay(0, 0), delay(1, 60), delay(50, 999)),
+            (after(60), after(300), after(300))
+        );
         assert_eq!(delay(50, 1000), MailVerdict::Refused);
     }
 

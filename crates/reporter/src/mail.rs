@@ -11,9 +11,9 @@ mod smtp;
 mod view;
 
 pub use alert::AlertOrder;
+pub(crate) use alert::EXAMPLES;
 pub use layout::{Layout, LayoutError};
 pub use letter::Letter;
 pub use order::{Order, ReportOrder};
 pub use report::{Preview, Ready, prepare, preview};
-pub(crate) use alert::EXAMPLES;
 pub use smtp::{Handed, Mailer, Unusable};

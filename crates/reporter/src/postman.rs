@@ -142,7 +142,12 @@ impl Postman {
             Ok(Err(error)) => return self.not_made(mail, &error),
             Err(_) => {
                 let verdict = MailVerdict::Untried { delay: AFTER_OUTAGE };
-                return outcome(mail, verdict, Some("the figures were not read in time".to_owned()), None);
+                return outcome(
+                    mail,
+                    verdict,
+                    Some("the figures were not read in time".to_owned()),
+                    None,
+                );
             }
         };
         let sent = async {
@@ -197,7 +202,12 @@ impl Postman {
     }
 }
 
-fn outcome(mail: &Mail, verdict: MailVerdict, error: Option<String>, figures: Option<serde_json::Value>) -> MailOutcome {
+fn outcome(
+    mail: &Mail,
+    verdict: MailVerdict,
+    error: Option<String>,
+    figures: Option<serde_json::Value>,
+) -> MailOutcome {
     MailOutcome {
         id: mail.id,
         claim: mail.claim,
@@ -221,7 +231,11 @@ fn tell(mail: &Mail, period: &'static str, outcome: &MailOutcome) {
         }
         MailVerdict::NotTaken { .. } => {
             metrics::report(period, "failed");
-            tracing::warn!(series, why, "the mail {series} to {recipient} was not taken: {why}; it is tried again");
+            tracing::warn!(
+                series,
+                why,
+                "the mail {series} to {recipient} was not taken: {why}; it is tried again"
+            );
         }
         MailVerdict::InDoubt { .. } => {
             metrics::report(period, "failed");

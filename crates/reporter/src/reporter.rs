@@ -1,7 +1,7 @@
 //! The loops: what schedules ask for and what people must be alerted of becomes mails, and mails are sent.
 
-use std::collections::BTreeSet;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ledger::{
@@ -125,7 +125,10 @@ impl Reporter {
 
     async fn pass(&self, cursor: &Cursor, store: &StoreCode, desk: &Desk) -> Result<usize, LedgerError> {
         let postman = &self.context.postman;
-        let schedule = desk.schedules.iter().find(|schedule| schedule.name.name() == cursor.schedule);
+        let schedule = desk
+            .schedules
+            .iter()
+            .find(|schedule| schedule.name.name() == cursor.schedule);
         let Some(schedule) = schedule else { return Ok(0) };
         let passed = schedule.passed(cursor.seen_until, cursor.now, MOST_MISSED);
         let Some(until) = passed.last().copied() else {
@@ -134,18 +137,30 @@ impl Reporter {
         let mut mails = Vec::new();
         for at in passed {
             let name = schedule.name;
-            let made = name.period().bounds(at, &desk.zone).map_err(anyhow::Error::from).and_then(|bounds| {
-                let order = ReportOrder::new(store.clone(), Some(name), &bounds, at);
-                Ok(order.mails(&desk.settings.recipients, postman.domain())?)
-            });
+            let made = name
+                .period()
+                .bounds(at, &desk.zone)
+                .map_err(anyhow::Error::from)
+                .and_then(|bounds| {
+                    let order = ReportOrder::new(store.clone(), Some(name), &bounds, at);
+                    Ok(order.mails(&desk.settings.recipients, postman.domain())?)
+                });
             match made {
                 Ok(made) => mails.extend(made),
-                Err(error) => tracing::error!("the report {store} {} of {at} cannot be made: {error:#}", cursor.schedule),
+                Err(error) => tracing::error!(
+                    "the report {store} {} of {at} cannot be made: {error:#}",
+                    cursor.schedule
+                ),
             }
         }
         let moved = postman.ledger().pass_schedule(cursor, until, &mails).await?;
         if moved {
-            tracing::info!(store = store.as_str(), "{} mails of {store} {} are due", mails.len(), cursor.schedule);
+            tracing::info!(
+                store = store.as_str(),
+                "{} mails of {store} {} are due",
+                mails.len(),
+                cursor.schedule
+            );
         }
         Ok(if moved { mails.len() } else { 0 })
     }
@@ -205,9 +220,15 @@ impl Reporter {
                 stores: Vec::new(),
                 examples: Vec::new(),
             }));
-            let Ok(what) = serde_json::to_value(order) else { continue };
+            let Ok(what) = serde_json::to_value(order) else {
+                continue;
+            };
             // Stores share an account, and people are responsible for several stores.
-            let others = desk.settings.alerts.iter().filter(|recipient| told.insert((*recipient).clone()));
+            let others = desk
+                .settings
+                .alerts
+                .iter()
+                .filter(|recipient| told.insert((*recipient).clone()));
             mails.extend(others.map(|recipient| {
                 let id = Uuid::now_v7();
                 NewMail {
@@ -266,8 +287,7 @@ impl Reporter {
                 ledger::MOST_SENDS
             );
         }
-        let mut slots: Vec<_> =
-            std::iter::from_fn(|| Arc::clone(&context.slots).try_acquire_owned().ok()).collect();
+        let mut slots: Vec<_> = std::iter::from_fn(|| Arc::clone(&context.slots).try_acquire_owned().ok()).collect();
         if slots.is_empty() {
             return Ok(0);
         }
@@ -336,7 +356,10 @@ fn show(check: &Check, outcome: &MailOutcome) {
     match outcome.verdict {
         MailVerdict::Sent => check.ok(),
         MailVerdict::Skipped | MailVerdict::Untried { .. } => {}
-        MailVerdict::NotTaken { .. } | MailVerdict::Refused | MailVerdict::InDoubt { .. } | MailVerdict::Unconfirmed => {
+        MailVerdict::NotTaken { .. }
+        | MailVerdict::Refused
+        | MailVerdict::InDoubt { .. }
+        | MailVerdict::Unconfirmed => {
             check.warn(format!(
                 "the last mail was not taken: {}",
                 outcome.error.as_deref().unwrap_or_default()

@@ -59,7 +59,10 @@ impl Schedule {
         let (mut schedules, mut faults) = (Vec::new(), Vec::new());
         // What is wrong with the name is told with the store.
         let zone = zone_of(store);
-        for (name, pattern) in [(ScheduleName::Daily, &settings.daily), (ScheduleName::Weekly, &settings.weekly)] {
+        for (name, pattern) in [
+            (ScheduleName::Daily, &settings.daily),
+            (ScheduleName::Weekly, &settings.weekly),
+        ] {
             if pattern == NEVER {
                 continue;
             }
@@ -112,7 +115,9 @@ impl Schedule {
     /// The next occurrence after `now`, if there ever is one.
     #[must_use]
     pub fn next(&self, now: Timestamp) -> Option<jiff::Zoned> {
-        self.cron.find_next_occurrence(&now.to_zoned(self.zone.clone()), false).ok()
+        self.cron
+            .find_next_occurrence(&now.to_zoned(self.zone.clone()), false)
+            .ok()
     }
 
     /// The pattern in words.
@@ -156,7 +161,10 @@ mod tests {
         let due = at("2026-11-27T21:07:00Z");
         assert_eq!(daily.passed(due, due, 31), []);
         assert_eq!(daily.passed(at("2026-11-27T21:06:59.9Z"), due, 31), [due]);
-        assert_eq!(daily.passed(at("2026-11-26T21:07:00Z"), at("2026-11-27T21:06:59.999Z"), 31), []);
+        assert_eq!(
+            daily.passed(at("2026-11-26T21:07:00Z"), at("2026-11-27T21:06:59.999Z"), 31),
+            []
+        );
     }
 
     #[test]

@@ -40,12 +40,20 @@ pub(crate) fn up() -> Result<()> {
     let packages: Vec<&str> = missing.iter().map(|stranger| stranger.package).collect();
     if !install::is_possible() {
         let what_for: Vec<&str> = missing.iter().map(|stranger| stranger.what_for).collect();
-        bail!("{}: as root run `apt-get install {}`", what_for.join(", "), packages.join(" "));
+        bail!(
+            "{}: as root run `apt-get install {}`",
+            what_for.join(", "),
+            packages.join(" ")
+        );
     }
     install::packages(&packages)?;
     for stranger in missing {
         if !(stranger.is_there)() {
-            bail!("{} is installed, and is still not found; {}", stranger.package, stranger.what_for);
+            bail!(
+                "{} is installed, and is still not found; {}",
+                stranger.package,
+                stranger.what_for
+            );
         }
     }
     Ok(())

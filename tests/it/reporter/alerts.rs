@@ -20,7 +20,10 @@ async fn events(world: &World, event_type: &str) -> anyhow::Result<i64> {
 }
 
 fn about<'a>(mails: &'a [Arrived], word: &str) -> Vec<&'a Arrived> {
-    mails.iter().filter(|mail| mail.header("subject").contains(word)).collect()
+    mails
+        .iter()
+        .filter(|mail| mail.header("subject").contains(word))
+        .collect()
 }
 
 fn all_of(mail: &Arrived) -> String {
@@ -47,24 +50,48 @@ async fn many_receipts_that_fail_for_one_cause_are_one_mail_to_each_person() -> 
         assert_eq!(recipients, ["boss@shop.example", "ops@shop.example"]);
         assert_eq!(events(world, "receipt.failed").await?, 3, "the shop is told of each");
         let mail = &mails[0];
-        assert!(mail.header("subject").contains("Чеки не пробиты: 3 · main"), "{}", mail.header("subject"));
+        assert!(
+            mail.header("subject").contains("Чеки не пробиты: 3 · main"),
+            "{}",
+            mail.header("subject")
+        );
         assert_eq!(mail.header("auto-submitted"), "auto-generated");
         let row = world.the_row("1").await?;
         let html = mail.html.as_deref().unwrap_or_default();
-        assert!(html.contains(&format!("https:&#x2f;&#x2f;receipts.shop.example&#x2f;receipts&#x2f;{}", row.id)), "{html}");
+        assert!(
+            html.contains(&format!(
+                "https:&#x2f;&#x2f;receipts.shop.example&#x2f;receipts&#x2f;{}",
+                row.id
+            )),
+            "{html}"
+        );
         let text = mail.text.as_deref().unwrap_or_default();
-        assert!(text.contains("Что делать:") && text.contains("driver 128") && text.contains(&row.external_id), "{text}");
+        assert!(
+            text.contains("Что делать:") && text.contains("driver 128") && text.contains(&row.external_id),
+            "{text}"
+        );
         assert!(!all_of(mail).contains(BUYER), "no buyer's data");
 
         // The same again within the hour is quiet.
         let _poller = world.poller("poller-2").await?;
         world.publish("sell", "4").await?;
         world.until_state("4", "failed").await?;
-        world.fleet.command(&["account", "pause", "main", "--reason", "a new password"]).await?;
+        world
+            .fleet
+            .command(&["account", "pause", "main", "--reason", "a new password"])
+            .await?;
         let mails = office.server.until_arrived(4).await?;
-        assert_eq!(about(&mails, "Отправка чеков остановлена").len(), 2, "another cause is told");
+        assert_eq!(
+            about(&mails, "Отправка чеков остановлена").len(),
+            2,
+            "another cause is told"
+        );
         assert_eq!(mails.len(), 4);
-        assert_eq!(events(world, "account.paused").await?, 2, "one for each store of the account");
+        assert_eq!(
+            events(world, "account.paused").await?,
+            2,
+            "one for each store of the account"
+        );
         Ok(())
     })
     .await
@@ -88,7 +115,12 @@ async fn an_account_that_a_machine_gates_and_receipts_that_wait_too_long_are_tol
         let _all = world.fleet.start_with("all", &["all"], &often).await?;
         world.publish("sell", "slow").await?;
         let mails = office.server.until_arrived(2).await?;
-        assert_eq!(about(&mails, "Чек ждёт дольше положенного · main").len(), 2, "{:?}", mails[0].headers);
+        assert_eq!(
+            about(&mails, "Чек ждёт дольше положенного · main").len(),
+            2,
+            "{:?}",
+            mails[0].headers
+        );
         assert_eq!(events(world, "receipt.overdue").await?, 1);
 
         let refused = Rule::new(Point::Register, Action::Error(ErrorAnswer::new("system", 12)));
@@ -97,7 +129,11 @@ async fn an_account_that_a_machine_gates_and_receipts_that_wait_too_long_are_tol
         let mails = office.server.until_arrived(4).await?;
         let gated = about(&mails, "Отправка чеков остановлена · учётная запись main");
         assert_eq!(gated.len(), 2);
-        assert!(gated[0].text.as_deref().unwrap_or_default().contains("system 12"), "{:?}", gated[0].text);
+        assert!(
+            gated[0].text.as_deref().unwrap_or_default().contains("system 12"),
+            "{:?}",
+            gated[0].text
+        );
         assert!(events(world, "account.paused").await? >= 2);
         Ok(())
     })

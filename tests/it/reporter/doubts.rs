@@ -30,7 +30,9 @@ async fn refusals_and_an_absent_server_cost_no_report_and_make_no_second_one() -
         office.server.down().await?;
         let reporter = office.reporter(world, "reporter").await?;
         office
-            .until_rows(world, "two tries at nobody", |rows| rows.len() == 1 && rows[0].failures >= 2)
+            .until_rows(world, "two tries at nobody", |rows| {
+                rows.len() == 1 && rows[0].failures >= 2
+            })
             .await?;
         // As if that had taken an hour.
         sqlx::query("UPDATE mails SET what = jsonb_set(what, '{at}', to_jsonb(now() - interval '1 hour'))")
@@ -39,11 +41,22 @@ async fn refusals_and_an_absent_server_cost_no_report_and_make_no_second_one() -
         office.server.plan(&["refuse", "later", "refuse"])?;
         office.server.up().await?;
         let rows = office.until_ended(world, 1, "sent").await?;
-        assert_eq!((rows.len(), rows[0].sends), (1, 1), "only the try that was taken counts");
+        assert_eq!(
+            (rows.len(), rows[0].sends),
+            (1, 1),
+            "only the try that was taken counts"
+        );
         assert!(rows[0].failures >= 5, "{rows:?}");
         let mail = office.only_mail().await?;
-        assert!(mail.header("subject").contains("с опозданием"), "{}", mail.header("subject"));
-        assert!(reporter.log().contains("no such user here"), "the server's words stand in the log");
+        assert!(
+            mail.header("subject").contains("с опозданием"),
+            "{}",
+            mail.header("subject")
+        );
+        assert!(
+            reporter.log().contains("no such user here"),
+            "the server's words stand in the log"
+        );
         Ok(())
     })
     .await
@@ -76,7 +89,11 @@ async fn a_server_that_never_answers_gets_three_copies_and_a_person_is_told() ->
         assert_eq!(rows[0].sends, 3);
         let mails = office.server.arrived()?;
         assert_eq!((mails.len(), ids(&mails).len()), (3, 1));
-        assert!(reporter.log().contains("was sent 3 times without an answer"), "{}", reporter.log());
+        assert!(
+            reporter.log().contains("was sent 3 times without an answer"),
+            "{}",
+            reporter.log()
+        );
         Ok(())
     })
     .await
@@ -119,7 +136,9 @@ async fn a_server_whose_certificate_nobody_vouches_for_gets_neither_password_nor
         due(world, &office).await?;
         let _reporter = office.reporter(world, "reporter").await?;
         let rows = office
-            .until_rows(world, "a failed try", |rows| rows.first().is_some_and(|row| row.failures > 0))
+            .until_rows(world, "a failed try", |rows| {
+                rows.first().is_some_and(|row| row.failures > 0)
+            })
             .await?;
         assert_eq!(rows[0].sends, 0, "nothing can have been taken");
         assert!(office.server.arrived()?.is_empty());

@@ -8,11 +8,11 @@ use kassa_tests::request::BUYER;
 use serde_json::json;
 use simulator::{Action, ErrorAnswer, Point, Rule};
 
-use super::office::{Office, silence, until_scheduled, until_yesterday};
+use super::office::{Office, silence, until_scheduled};
 use crate::world::{World, pace, within};
 
 const REPORT: &str = r#"recipients = ["Главный бухгалтер <boss@shop.example>"]
-daily = "* * * * *"
+daily = "{daily}"
 weekly = "never"
 receipt_link = "https://receipts.shop.example/receipts/{id}"
 list_link = "https://receipts.shop.example/receipts?store={store}&from={from}&until={until}"
@@ -30,12 +30,12 @@ fn booked(world: &World, operation: &str) -> (String, String) {
     let thousands = roubles / 1000;
     (
         totals.len().to_string(),
-        format!("{thousands}\u{a0}{:03},00\u{a0}₽", roubles % 1000),
+        format!("{thousands}\u{202f}{:03},00\u{202f}₽", roubles % 1000),
     )
 }
 
 /// Publishes a day with sales, refunds and refusals, and moves it to yesterday.
-async fn a_day(world: &World) -> anyhow::Result<()> {
+async fn a_day(world: &World, office: &Office) -> anyhow::Result<()> {
     let mut rules = Vec::new();
     for number in ["refused-1", "refused-2"] {
         let refused = Action::Error(ErrorAnswer::new("driver", 128));
@@ -53,7 +53,7 @@ async fn a_day(world: &World) -> anyhow::Result<()> {
         world.until_state(number, "failed").await?;
     }
     world.until_done(7).await?;
-    until_yesterday(world).await
+    office.move_to_yesterday(world).await
 }
 
 /// Pictures of a mail, kept for people in `target/tmp`.
@@ -109,18 +109,22 @@ async fn a_mail_arrives_over_an_encrypted_connection_and_its_figures_are_those_o
         let office = Office::open_secured(world, REPORT).await?;
         let all = world.all().await?;
         until_scheduled(world).await?;
-        a_day(world).await?;
-        silence(world, "2 minutes").await?;
+        a_day(world, &office).await?;
+        silence(world, "1 hour").await?;
         let mail = office.only_mail().await?;
         assert!(mail.encrypted && mail.authenticated);
         assert_well_formed(&mail);
         let workbook = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
-        let expected = json!(["multipart/mixed", [
-            ["multipart/alternative", ["text/plain", "text/html"]], workbook
-        ]]);
+        let expected = json!([
+            "multipart/mixed",
+            [["multipart/alternative", ["text/plain", "text/html"]], workbook]
+        ]);
         assert_eq!(mail.shape, expected);
         let subject = mail.header("subject");
-        assert!(subject.starts_with("✖ Чеки ") && subject.ends_with(": 2 не пробиты · main"), "{subject}");
+        assert!(
+            subject.starts_with("✖ Чеки ") && subject.ends_with(": 2 не пробиты · main"),
+            "{subject}"
+        );
 
         let html = mail.html.as_deref().unwrap_or_default();
         assert!(html.len() < 90_000, "{} bytes", html.len());
@@ -129,11 +133,19 @@ async fn a_mail_arrives_over_an_encrypted_connection_and_its_figures_are_those_o
         let text = mail.text.as_deref().unwrap_or_default();
         for operation in ["sell", "sell_refund"] {
             let (count, sum) = booked(world, operation);
-            assert!(seen[0].text.contains(&count) && seen[0].text.contains(&sum), "{count} {sum}\n{}", seen[0].text);
+            assert!(
+                seen[0].text.contains(&count) && seen[0].text.contains(&sum),
+                "{count} {sum}\n{}",
+                seen[0].text
+            );
             assert!(text.contains(&sum), "{sum} in\n{text}");
         }
         let row = world.the_row("refused-1").await?;
-        assert!(seen[0].text.contains("refused-1") && seen[0].text.contains("driver 128"), "{}", seen[0].text);
+        assert!(
+            seen[0].text.contains("refused-1") && seen[0].text.contains("driver 128"),
+            "{}",
+            seen[0].text
+        );
         assert!(html.contains(&row.id.to_string()), "each problem is linked");
         assert!(!format!("{mail:?}").contains(BUYER), "no buyer's data");
         office.until_ended(world, 1, "sent").await?;

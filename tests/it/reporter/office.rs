@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use jiff::{ToSpan, Zoned};
 use kassa_tests::mail_server::{Arrived, MailServer, PASSWORD, Protection, USER};
 use kassa_tests::process::Process;
 use kassa_tests::wait;
@@ -11,6 +12,8 @@ use crate::world::{LIMIT, World};
 /// A mail server and the configuration that names it.
 pub(crate) struct Office {
     pub(crate) server: MailServer,
+    /// When `{daily}` was due: two minutes before the test began, so that it is due by itself only tomorrow.
+    at: Zoned,
 }
 
 /// A mail as the table has it.
@@ -53,6 +56,10 @@ impl Office {
             Protection::Tls(certificate, _) => secured("tls", certificate),
             Protection::None => "tls = \"none\"".to_owned(),
         };
+        let at = jiff::Timestamp::now()
+            .in_tz("Europe/Moscow")?
+            .checked_sub(2.minutes())?;
+        let report = report.replace("{daily}", &format!("{} {} * * *", at.minute(), at.hour()));
         let server = MailServer::start(&world.fleet.folder, protection).await?;
         let port = server.port;
         world.fleet.configure(&format!(
@@ -70,7 +77,21 @@ retry_intervals = ["300ms", "500ms"]
 {report}
 "#
         ))?;
-        Ok(Self { server })
+        Ok(Self { server, at })
+    }
+
+    /// A day of Moscow, so many days before the one on which `{daily}` was due.
+    pub(crate) fn day(&self, ago: i64) -> anyhow::Result<String> {
+        Ok(self.at.date().checked_sub(ago.days())?.to_string())
+    }
+
+    /// Moves everything that was accepted to noon of the day before `{daily}` was due.
+    pub(crate) async fn move_to_yesterday(&self, world: &World) -> anyhow::Result<()> {
+        sqlx::query("UPDATE transactions SET accepted_at = $1::text::timestamp AT TIME ZONE 'Europe/Moscow'")
+            .bind(format!("{} 12:00", self.day(1)?))
+            .execute(&world.pool)
+            .await?;
+        Ok(())
     }
 
     /// Starts a reporter.
@@ -130,17 +151,6 @@ pub(crate) fn certificate(world: &World) -> anyhow::Result<(PathBuf, PathBuf)> {
     Ok((certificate, key))
 }
 
-/// Moves everything that was accepted to noon of yesterday, in Moscow.
-pub(crate) async fn until_yesterday(world: &World) -> anyhow::Result<()> {
-    sqlx::query(
-        "UPDATE transactions SET accepted_at = \
-             (date_trunc('day', now() AT TIME ZONE 'Europe/Moscow') - interval '12 hours') AT TIME ZONE 'Europe/Moscow'",
-    )
-    .execute(&world.pool)
-    .await?;
-    Ok(())
-}
-
 /// As if no reporter had run for so long.
 pub(crate) async fn silence(world: &World, time: &str) -> anyhow::Result<()> {
     sqlx::query("UPDATE report_schedules SET seen_until = now() - $1::text::interval")
@@ -159,14 +169,4 @@ pub(crate) async fn until_scheduled(world: &World) -> anyhow::Result<()> {
         Ok((count > 0).then_some(()))
     })
     .await
-}
-
-/// A day of Moscow, so many days ago.
-pub(crate) async fn day(world: &World, ago: i32) -> anyhow::Result<String> {
-    Ok(
-        sqlx::query_scalar("SELECT ((now() AT TIME ZONE 'Europe/Moscow')::date - $1)::text")
-            .bind(ago)
-            .fetch_one(&world.pool)
-            .await?,
-    )
 }

@@ -2,8 +2,10 @@
 //!
 //! One report per store: its days begin and end in its own time zone. A workbook and a CSV file hold all of them.
 
+mod mail;
+
 use std::fs::File;
-use std::io::{BufWriter, IsTerminal};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -20,7 +22,10 @@ use crate::exit::Failure;
 use crate::{exit, output};
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct ReportArgs {
+    #[command(subcommand)]
+    command: Option<mail::ReportCommand>,
     /// Which days, in the time zone of the store; a week or a month is the last whole one.
     #[arg(value_enum, required_unless_present = "from", conflicts_with = "from")]
     period: Option<Days>,
@@ -51,6 +56,12 @@ pub(crate) struct ReportArgs {
     /// For whom a CSV file is.
     #[arg(long, value_enum, default_value_t)]
     csv: Csv,
+    /// Mail it now, to the recipients of each store, in the store's own language and layout.
+    #[arg(long, conflicts_with_all = ["output", "file"])]
+    mail: bool,
+    /// With `--mail`: to this address instead; may be repeated.
+    #[arg(long, value_name = "ADDRESS", requires = "mail")]
+    recipient: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -101,7 +112,15 @@ enum Csv {
 }
 
 pub(crate) async fn run(file: Option<PathBuf>, args: &ReportArgs) -> anyhow::Result<ExitCode> {
+    if let Some(command) = &args.command {
+        return mail::command(file, command).await;
+    }
     let period = args.period()?;
+    if args.mail {
+        let (config, ledger) = super::open(file)?;
+        let questions = questions(&config, &ledger, args.store.as_ref(), period).await?;
+        return mail::mail(&config, &ledger, &questions, &args.recipient).await;
+    }
     let form = args.form()?;
     let (config, ledger) = super::open(file)?;
     let questions = questions(&config, &ledger, args.store.as_ref(), period).await?;
@@ -122,18 +141,19 @@ pub(crate) async fn run(file: Option<PathBuf>, args: &ReportArgs) -> anyhow::Res
             deliver(args.file.as_deref(), text.as_bytes())?;
         }
         Form::Csv => {
-            let dialect = match args.csv {
-                Csv::Excel => Dialect::Excel,
-                Csv::Rfc4180 => Dialect::Rfc4180,
+            let csv = Register {
+                ledger: &ledger,
+                questions: &questions,
+                dialect: match args.csv {
+                    Csv::Excel => Dialect::Excel,
+                    Csv::Rfc4180 => Dialect::Rfc4180,
+                },
+                language,
             };
             match args.file.as_deref() {
-                Some(path) => {
-                    let out = BufWriter::new(File::create(path).with_context(|| unwritable(path))?);
-                    reporter::csv(&ledger, &questions, dialect, language, out).await
-                }
-                None => reporter::csv(&ledger, &questions, dialect, language, std::io::stdout()).await,
+                Some(path) => csv.write_file(path).await?,
+                None => csv.print().await?,
             }
-            .map_err(export)?;
         }
         Form::Xlsx => {
             let workbook = reporter::workbook(&ledger, &questions, language).await.map_err(export)?;
@@ -153,12 +173,9 @@ impl ReportArgs {
             return Err(only("--this-month", "month").into());
         }
         match (self.period, self.from.zip(self.to)) {
-            (Some(Days::Today), _) => Ok(Period::Today),
-            (Some(Days::Yesterday), _) => Ok(Period::Yesterday),
             (Some(Days::Week), _) if self.this_week => Ok(Period::ThisWeek),
-            (Some(Days::Week), _) => Ok(Period::LastWeek),
             (Some(Days::Month), _) if self.this_month => Ok(Period::ThisMonth),
-            (Some(Days::Month), _) => Ok(Period::LastMonth),
+            (Some(days), _) => Ok(whole(days)),
             (None, Some((first, last))) => Ok(Period::Days { first, last }),
             (None, None) => Err(Failure::Usage("name a period, or its days by --from and --to".to_owned()).into()),
         }
@@ -183,6 +200,16 @@ impl ReportArgs {
             .into());
         }
         Ok(form)
+    }
+}
+
+/// The period of a word alone.
+const fn whole(days: Days) -> Period {
+    match days {
+        Days::Today => Period::Today,
+        Days::Yesterday => Period::Yesterday,
+        Days::Week => Period::LastWeek,
+        Days::Month => Period::LastMonth,
     }
 }
 
@@ -242,6 +269,52 @@ fn rows(statistics: &Statistics) -> Vec<Vec<String>> {
         ]
     });
     figures.collect()
+}
+
+/// A register to be written as CSV, one receipt after the other.
+struct Register<'a> {
+    ledger: &'a Ledger,
+    questions: &'a [Question],
+    dialect: Dialect,
+    language: Language,
+}
+
+impl Register<'_> {
+    async fn write(&self, out: impl Write + Send) -> Result<(), ExportError> {
+        reporter::csv(self.ledger, self.questions, self.dialect, self.language, out).await?;
+        Ok(())
+    }
+
+    /// The file has its name when it is whole.
+    async fn write_file(&self, path: &Path) -> anyhow::Result<()> {
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        let part = PathBuf::from(part);
+        let out = BufWriter::new(File::create(&part).with_context(|| unwritable(&part))?);
+        let written = match self.write(out).await {
+            Ok(()) => std::fs::rename(&part, path).with_context(|| unwritable(path)),
+            Err(error) => Err(export(error)),
+        };
+        if written.is_err() {
+            // What is left of it helps nobody.
+            let _ = std::fs::remove_file(&part);
+        }
+        written
+    }
+
+    async fn print(&self) -> anyhow::Result<()> {
+        match self.write(std::io::stdout()).await {
+            // A pager that was closed has seen enough.
+            Err(ExportError::Write(error)) if is_broken_pipe(error.as_ref()) => Ok(()),
+            written => written.map_err(export),
+        }
+    }
+}
+
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<std::io::Error>())
+        .any(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn deliver(file: Option<&Path>, bytes: &[u8]) -> anyhow::Result<()> {

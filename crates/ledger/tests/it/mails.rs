@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use ledger::{
-    Cursor, Ledger, Mail, MailKind, MailOutcome, MailVerdict, NewAlert, NewMail, Recorded, ScheduleKey,
-};
+use ledger::{Cursor, Ledger, Mail, MailKind, MailOutcome, MailVerdict, NewAlert, NewMail, Recorded, ScheduleKey};
 use receipt::StoreCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -57,7 +55,9 @@ async fn due(ledger: &Ledger, scratch: &Scratch, key: &str) -> Uuid {
         .await
         .expect("it is made");
     // As if a schedule had made it: nobody has begun it.
-    scratch.run("UPDATE mails SET claim = NULL, sends = 0 WHERE ended IS NULL").await;
+    scratch
+        .run("UPDATE mails SET claim = NULL, sends = 0 WHERE ended IS NULL")
+        .await;
     id
 }
 
@@ -97,18 +97,28 @@ async fn ended(scratch: &Scratch, id: Uuid) -> (Option<String>, i32) {
 #[tokio::test]
 async fn however_many_pass_an_occurrence_its_mails_are_made_once() {
     let scratch = Scratch::new().await;
-    let ledgers: Vec<Ledger> = (0..8).map(|place| scratch.ledger_of(&format!("reporter-{place}"))).collect();
+    let ledgers: Vec<Ledger> = (0..8)
+        .map(|place| scratch.ledger_of(&format!("reporter-{place}")))
+        .collect();
     ledgers[0].bind_schedules(&[daily("main")]).await.expect("bound");
     let cursor = cursor(&ledgers[0]).await;
     let until = cursor.now;
     let mails: Vec<NewMail> = ["boss@shop.example", "books@shop.example"]
         .map(|recipient| mail("main daily 2026-11-27", recipient))
         .to_vec();
-    let passing = ledgers.iter().map(|ledger| ledger.pass_schedule(&cursor, until, &mails));
+    let passing = ledgers
+        .iter()
+        .map(|ledger| ledger.pass_schedule(&cursor, until, &mails));
     let passed = join_all(passing).await;
-    let movers = passed.into_iter().filter(|moved| *moved.as_ref().expect("no outage")).count();
+    let movers = passed
+        .into_iter()
+        .filter(|moved| *moved.as_ref().expect("no outage"))
+        .count();
     assert_eq!(movers, 1);
-    let made: i64 = sqlx::query_scalar("SELECT count(*) FROM mails").fetch_one(&scratch.pool).await.expect("counted");
+    let made: i64 = sqlx::query_scalar("SELECT count(*) FROM mails")
+        .fetch_one(&scratch.pool)
+        .await
+        .expect("counted");
     assert_eq!(made, 2);
     assert_eq!(self::cursor(&ledgers[0]).await.seen_until, until);
 }
@@ -118,16 +128,27 @@ async fn a_schedule_that_comes_back_begins_anew_and_one_that_stays_goes_on() {
     let scratch = Scratch::new().await;
     let ledger = scratch.ledger();
     ledger.bind_schedules(&[daily("main")]).await.expect("bound");
-    scratch.run("UPDATE report_schedules SET seen_until = now() - interval '3 days'").await;
+    scratch
+        .run("UPDATE report_schedules SET seen_until = now() - interval '3 days'")
+        .await;
     ledger.bind_schedules(&[daily("main")]).await.expect("bound again");
     let old = cursor(&ledger).await;
-    assert!(old.now.duration_since(old.seen_until) > SignedDuration::from_hours(71), "what was missed is still before it");
+    assert!(
+        old.now.duration_since(old.seen_until) > SignedDuration::from_hours(71),
+        "what was missed is still before it"
+    );
     ledger.bind_schedules(&[]).await.expect("switched off");
     assert!(ledger.schedules().await.expect("read").is_empty());
-    assert!(!ledger.pass_schedule(&old, old.now, &[]).await.expect("no outage"), "what is off is passed by nobody");
+    assert!(
+        !ledger.pass_schedule(&old, old.now, &[]).await.expect("no outage"),
+        "what is off is passed by nobody"
+    );
     ledger.bind_schedules(&[daily("main")]).await.expect("switched on");
     let new = cursor(&ledger).await;
-    assert!(new.now.duration_since(new.seen_until) < SignedDuration::from_hours(1), "no flood of what was not wanted");
+    assert!(
+        new.now.duration_since(new.seen_until) < SignedDuration::from_hours(1),
+        "no flood of what was not wanted"
+    );
 }
 
 #[tokio::test]
@@ -137,7 +158,9 @@ async fn many_who_look_for_mails_share_them_and_each_is_claimed_once() {
     for place in 0..20 {
         due(&ledger, &scratch, &place.to_string()).await;
     }
-    let ledgers: Vec<Ledger> = (0..4).map(|place| scratch.ledger_of(&format!("reporter-{place}"))).collect();
+    let ledgers: Vec<Ledger> = (0..4)
+        .map(|place| scratch.ledger_of(&format!("reporter-{place}")))
+        .collect();
     let claims = join_all(ledgers.iter().map(claim)).await;
     let claimed: Vec<Uuid> = claims.into_iter().flatten().map(|mail| mail.id).collect();
     assert_eq!(claimed.len(), 20);
@@ -152,7 +175,10 @@ async fn a_claim_whose_answer_was_lost_is_repeated_without_counting_again() {
     let token = Uuid::new_v4();
     for _ in 0..5 {
         let mails = ledger.claim_mails(token, 10, MINUTE).await.expect("claimed");
-        assert_eq!(mails.iter().map(|mail| (mail.id, mail.sends)).collect::<Vec<_>>(), [(id, 1)]);
+        assert_eq!(
+            mails.iter().map(|mail| (mail.id, mail.sends)).collect::<Vec<_>>(),
+            [(id, 1)]
+        );
     }
     assert!(claim(&ledger).await.is_empty(), "nobody else has it meanwhile");
 }
@@ -190,7 +216,10 @@ async fn a_mail_whose_senders_all_ended_without_a_word_is_begun_three_times_and_
         let mail = only(&ledger).await;
         assert_eq!(mail.sends, sends);
         ids.insert(mail.message_id);
-        assert!(ledger.give_up_mails().await.expect("no outage").is_empty(), "its claim still holds");
+        assert!(
+            ledger.give_up_mails().await.expect("no outage").is_empty(),
+            "its claim still holds"
+        );
         scratch.pass(MINUTE).await;
     }
     assert_eq!(ids.len(), 1, "every try has the same id");
@@ -198,7 +227,10 @@ async fn a_mail_whose_senders_all_ended_without_a_word_is_begun_three_times_and_
     let given_up = ledger.give_up_mails().await.expect("no outage");
     assert_eq!(given_up.iter().map(|mail| mail.id).collect::<Vec<_>>(), [id]);
     assert_eq!(ended(&scratch, id).await, (Some("unconfirmed".to_owned()), 3));
-    assert!(ledger.give_up_mails().await.expect("no outage").is_empty(), "it is told once");
+    assert!(
+        ledger.give_up_mails().await.expect("no outage").is_empty(),
+        "it is told once"
+    );
 }
 
 #[tokio::test]
@@ -214,7 +246,10 @@ async fn a_sender_that_was_followed_writes_nothing_but_that_the_mail_was_taken()
     assert_eq!(ended(&scratch, id).await, (None, 2), "both tries stay counted");
     assert_eq!(record(&ledger, &slow, MailVerdict::Sent).await, Recorded::Applied);
     assert_eq!(ended(&scratch, id).await.0.as_deref(), Some("sent"));
-    assert_eq!(record(&ledger, &follower, MailVerdict::Unconfirmed).await, Recorded::Fenced);
+    assert_eq!(
+        record(&ledger, &follower, MailVerdict::Unconfirmed).await,
+        Recorded::Fenced
+    );
 }
 
 #[tokio::test]
@@ -243,7 +278,11 @@ async fn the_next_mail_of_a_series_knows_what_its_recipient_was_told() {
             .await
             .expect("no outage")
     };
-    assert_eq!(of("boss@shop.example", next).await, Some(json!({"2": 2})), "what nobody got was not told");
+    assert_eq!(
+        of("boss@shop.example", next).await,
+        Some(json!({"2": 2})),
+        "what nobody got was not told"
+    );
     assert_eq!(of("books@shop.example", next).await, None);
 }
 
@@ -265,7 +304,9 @@ fn refused(code: &str, document: &str) -> Value {
 
 async fn alerts(ledger: &Ledger) -> Vec<(String, String, Vec<String>)> {
     let due = ledger.due_alerts().await.expect("no outage");
-    due.into_iter().map(|due| (due.subject, due.cause, due.stores)).collect()
+    due.into_iter()
+        .map(|due| (due.subject, due.cause, due.stores))
+        .collect()
 }
 
 async fn alert(ledger: &Ledger) -> NewAlert {
@@ -288,7 +329,10 @@ async fn what_people_want_to_be_alerted_of_is_gathered_by_cause_and_nothing_else
     let scratch = Scratch::new().await;
     let ledger = scratch.ledger();
     event(&scratch, "receipt.failed", "main", refused("128", "1")).await;
-    ledger.bind_alerts(&[store("main"), store("second")]).await.expect("bound");
+    ledger
+        .bind_alerts(&[store("main"), store("second")])
+        .await
+        .expect("bound");
     for (event_type, code, body) in [
         ("receipt.accepted", "main", json!({})),
         ("receipt.failed", "main", refused("128", "2")),
@@ -296,8 +340,16 @@ async fn what_people_want_to_be_alerted_of_is_gathered_by_cause_and_nothing_else
         ("receipt.failed", "main", refused("32", "4")),
         ("receipt.overdue", "second", json!({"store": "second"})),
         ("receipt.failed", "third", refused("128", "5")),
-        ("account.paused", "main", json!({"account": "shared", "error": {"kind": "system", "code": "12"}})),
-        ("account.paused", "second", json!({"account": "shared", "error": {"kind": "system", "code": "12"}})),
+        (
+            "account.paused",
+            "main",
+            json!({"account": "shared", "error": {"kind": "system", "code": "12"}}),
+        ),
+        (
+            "account.paused",
+            "second",
+            json!({"account": "shared", "error": {"kind": "system", "code": "12"}}),
+        ),
     ] {
         event(&scratch, event_type, code, body).await;
     }
@@ -314,7 +366,11 @@ async fn what_people_want_to_be_alerted_of_is_gathered_by_cause_and_nothing_else
     assert_eq!(alerts(&ledger).await, expected);
     ledger.bind_alerts(&[store("second")]).await.expect("bound");
     event(&scratch, "receipt.unknown", "main", json!({})).await;
-    assert_eq!(alerts(&ledger).await.len(), 4, "a store that wants none any more makes none");
+    assert_eq!(
+        alerts(&ledger).await.len(),
+        4,
+        "a store that wants none any more makes none"
+    );
 }
 
 #[tokio::test]
@@ -325,18 +381,36 @@ async fn of_many_reporters_one_tells_a_cause_and_then_it_is_quiet_for_a_while() 
     for document in ["1", "2", "3"] {
         event(&scratch, "receipt.failed", "main", refused("128", document)).await;
     }
-    let ledgers: Vec<Ledger> = (0..6).map(|place| scratch.ledger_of(&format!("reporter-{place}"))).collect();
+    let ledgers: Vec<Ledger> = (0..6)
+        .map(|place| scratch.ledger_of(&format!("reporter-{place}")))
+        .collect();
     let mut made = Vec::new();
     for ledger in &ledgers {
         made.push(alert(ledger).await);
     }
-    let told = join_all(ledgers.iter().zip(&made).map(|(ledger, alert)| ledger.make_alert(alert))).await;
-    assert_eq!(told.into_iter().filter(|told| *told.as_ref().expect("no outage")).count(), 1);
+    let told = join_all(
+        ledgers
+            .iter()
+            .zip(&made)
+            .map(|(ledger, alert)| ledger.make_alert(alert)),
+    )
+    .await;
+    assert_eq!(
+        told.into_iter()
+            .filter(|told| *told.as_ref().expect("no outage"))
+            .count(),
+        1
+    );
 
     let mail = only(&ledger).await;
     assert_eq!(mail.what["count"], 3);
     assert_eq!(mail.what["stores"], json!(["main"]));
-    let documents: Vec<&Value> = mail.what["examples"].as_array().expect("examples").iter().map(|body| &body["document"]).collect();
+    let documents: Vec<&Value> = mail.what["examples"]
+        .as_array()
+        .expect("examples")
+        .iter()
+        .map(|body| &body["document"])
+        .collect();
     assert_eq!(documents, ["1", "2"]);
     let first: Timestamp = mail.what["first"].as_str().expect("a time").parse().expect("a time");
     assert!(first <= mail.now);

@@ -248,7 +248,7 @@ async fn the_cause_is_that_of_the_attempt_that_moved_the_state_and_not_of_a_late
     let mut unreadable = refused(&first, RetryClass::Permanent, again);
     unreadable.refusal = Some(a_cause("500"));
     ledger.record(unreadable).await.expect("recorded");
-    let second = claim(&ledger, id, first.number).await;
+    let second = claim(&ledger, id, first.attempt).await;
     let mut last = outcome(&second, Verdict::Failed(Failure::Rejected));
     last.refusal = Some(a_cause("32"));
     ledger.record(last).await.expect("recorded");

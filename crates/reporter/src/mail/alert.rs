@@ -100,9 +100,7 @@ impl AlertOrder {
         let name = self.subject.split_once(' ').map_or("", |(_, name)| name);
         let newest = self.examples.last().cloned().unwrap_or_default();
         let title = title(self.event(), name, self.count, language);
-        let moment = |time: Option<Timestamp>| {
-            time.map_or_else(String::new, |time| said::moment(time, &desk.zone))
-        };
+        let moment = |time: Option<Timestamp>| time.map_or_else(String::new, |time| said::moment(time, &desk.zone));
         let when = match (self.count, self.first == self.last) {
             (0 | 1, _) | (_, true) => moment(self.first),
             (_, false) => format!("{} – {}", moment(self.first), moment(self.last)),
@@ -112,7 +110,9 @@ impl AlertOrder {
         } else {
             self.examples.iter().map(|body| example(body, desk)).collect()
         };
-        let hidden = self.count.saturating_sub(u64::try_from(examples.len()).unwrap_or(u64::MAX));
+        let hidden = self
+            .count
+            .saturating_sub(u64::try_from(examples.len()).unwrap_or(u64::MAX));
         let more = if examples.is_empty() || hidden == 0 {
             String::new()
         } else {
@@ -138,13 +138,20 @@ impl AlertOrder {
             cause: localized(&newest["error"]["cause"], language),
             cure: localized(&newest["error"]["cure"], language),
             cure_label: language.choose("Что делать:", "What to do:"),
-            code: self.cause.split_once(' ').map_or_else(String::new, |(_, code)| said::shortened(code, 60)),
+            code: self
+                .cause
+                .split_once(' ')
+                .map_or_else(String::new, |(_, code)| said::shortened(code, 60)),
             when,
             examples,
             more,
             footer: match language {
-                Language::Ru => format!("Магазины: {stores}. О той же причине kassa напишет не раньше чем через {period}."),
-                Language::En => format!("Stores: {stores}. kassa writes about the same cause again after {period} at the earliest."),
+                Language::Ru => {
+                    format!("Магазины: {stores}. О той же причине kassa напишет не раньше чем через {period}.")
+                }
+                Language::En => {
+                    format!("Stores: {stores}. kassa writes about the same cause again after {period} at the earliest.")
+                }
             },
         }
     }
@@ -182,18 +189,33 @@ fn title(event: &str, name: &str, count: u64, language: Language) -> String {
             Language::Ru => format!("Отправка чеков остановлена · учётная запись {name}"),
             Language::En => format!("Receipts are not sent · account {name}"),
         },
-        "receipt.failed" => of(("Чек не пробит", "A receipt failed"), ("Чеки не пробиты", "Receipts failed")),
+        "receipt.failed" => of(
+            ("Чек не пробит", "A receipt failed"),
+            ("Чеки не пробиты", "Receipts failed"),
+        ),
         "receipt.unknown" => of(
-            ("Неизвестно, пробит ли чек", "It is not known whether a receipt is registered"),
-            ("Неизвестно, пробиты ли чеки", "It is not known whether receipts are registered"),
+            (
+                "Неизвестно, пробит ли чек",
+                "It is not known whether a receipt is registered",
+            ),
+            (
+                "Неизвестно, пробиты ли чеки",
+                "It is not known whether receipts are registered",
+            ),
         ),
         "receipt.overdue" => of(
             ("Чек ждёт дольше положенного", "A receipt is overdue"),
             ("Чеки ждут дольше положенного", "Receipts are overdue"),
         ),
         "receipt.double" => of(
-            ("Возможно, два чека за одну покупку", "Possibly two receipts for one purchase"),
-            ("Возможно, по два чека за одну покупку", "Possibly two receipts for one purchase"),
+            (
+                "Возможно, два чека за одну покупку",
+                "Possibly two receipts for one purchase",
+            ),
+            (
+                "Возможно, по два чека за одну покупку",
+                "Possibly two receipts for one purchase",
+            ),
         ),
         other => format!("{other}: {number} · {name}"),
     }
@@ -202,7 +224,13 @@ fn title(event: &str, name: &str, count: u64, language: Language) -> String {
 /// What may stand in a message id.
 fn slug(text: &str) -> String {
     text.chars()
-        .map(|letter| if letter.is_ascii_alphanumeric() || letter == '.' || letter == '-' { letter } else { '_' })
+        .map(|letter| {
+            if letter.is_ascii_alphanumeric() || letter == '.' || letter == '-' {
+                letter
+            } else {
+                '_'
+            }
+        })
         .collect()
 }
 
@@ -218,8 +246,18 @@ impl AlertView {
         }
         lines.push(String::new());
         for example in &self.examples {
-            let parts = [&example.time, &example.document, &example.order, &example.external_id, &example.link];
-            let parts: Vec<&str> = parts.into_iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+            let parts = [
+                &example.time,
+                &example.document,
+                &example.order,
+                &example.external_id,
+                &example.link,
+            ];
+            let parts: Vec<&str> = parts
+                .into_iter()
+                .map(String::as_str)
+                .filter(|part| !part.is_empty())
+                .collect();
             lines.push(parts.join("  "));
         }
         lines.extend([self.more.clone(), String::new(), self.footer.clone()]);

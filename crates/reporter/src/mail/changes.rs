@@ -151,14 +151,23 @@ mod tests {
 
     #[test]
     fn what_is_stored_is_read_again() {
-        let memory = Memory(BTreeMap::from([(days("2026-11-27"), told(3, 1)), (days("2026-11-26"), told(2, 0))]));
+        let memory = Memory(BTreeMap::from([
+            (days("2026-11-27"), told(3, 1)),
+            (days("2026-11-26"), told(2, 0)),
+        ]));
         assert_eq!(Memory::read(&memory.stored()), memory);
-        assert_eq!(Memory::read(&serde_json::json!({"odd": 1, "2026-11-27_x": {}})), Memory::default());
+        assert_eq!(
+            Memory::read(&serde_json::json!({"odd": 1, "2026-11-27_x": {}})),
+            Memory::default()
+        );
     }
 
     #[test]
     fn only_numbers_that_differ_from_what_was_told_are_told_again() {
-        let memory = Memory(BTreeMap::from([(days("2026-11-25"), told(3, 1)), (days("2026-11-26"), told(2, 0))]));
+        let memory = Memory(BTreeMap::from([
+            (days("2026-11-25"), told(3, 1)),
+            (days("2026-11-26"), told(2, 0)),
+        ]));
         let now = [
             (days("2026-11-26"), told(2, 0)),
             (days("2026-11-25"), told(4, 0)),
@@ -173,6 +182,9 @@ mod tests {
     fn only_so_many_earlier_periods_are_looked_at_again() {
         let all = ["2026-11-24", "2026-11-25", "2026-11-26", "2026-11-27"].map(|day| (days(day), told(1, 0)));
         let memory = Memory(BTreeMap::from(all));
-        assert_eq!(memory.newest(days("2026-11-27"), 2), [days("2026-11-26"), days("2026-11-25")]);
+        assert_eq!(
+            memory.newest(days("2026-11-27"), 2),
+            [days("2026-11-26"), days("2026-11-25")]
+        );
     }
 }

@@ -121,7 +121,11 @@ mod tests {
 
     #[test]
     fn a_layout_of_ops_is_used_and_a_broken_one_says_what_is_wrong() {
-        let body = |text: &str| format!("<mjml><mj-body><mj-section><mj-column><mj-text>{text}</mj-text></mj-column></mj-section></mj-body></mjml>");
+        let body = |text: &str| {
+            format!(
+                "<mjml><mj-body><mj-section><mj-column><mj-text>{text}</mj-text></mj-column></mj-section></mj-body></mjml>"
+            )
+        };
         let (path, layout) = file(&body("{{ title }}: {{ verdict.text }}"));
         let [well, _] = View::examples();
         let html = layout.expect("it can be used").fill(&well).expect("it can be filled");
@@ -140,6 +144,26 @@ mod tests {
         }
         let missing = Layout::of(Some(Path::new("/nowhere/report.mjml"))).expect_err("there is no such file");
         assert!(matches!(missing, LayoutError::Unreadable(..)));
+    }
+
+    #[test]
+    fn the_longest_possible_report_stays_below_what_mail_programs_show() {
+        let [_, bad] = View::examples();
+        let long = |most: usize| "Неверный ".chars().cycle().take(most).collect::<String>();
+        let mut longest = bad.clone();
+        longest.problems = bad.problems.iter().cycle().take(50).cloned().collect();
+        for problem in &mut longest.problems {
+            problem.cause = long(160);
+            problem.document = "0".repeat(24);
+            problem.order = "1".repeat(40);
+            problem.link = format!("https://receipts.shop.example/receipts/{}", uuid::Uuid::nil());
+        }
+        longest.causes = bad.causes.iter().cycle().take(12).cloned().collect();
+        for cause in &mut longest.causes {
+            (cause.cause, cause.cure) = (long(320), long(320));
+        }
+        let html = Layout::of(None).expect("a layout").fill(&longest).expect("filled");
+        assert!(html.len() < 90_000, "{} bytes", html.len());
     }
 
     /// WCAG's contrast of every pair that the layout uses, light and dark.
@@ -172,19 +196,31 @@ mod tests {
             ("d3e1ff", "1b2a4a"),
         ];
         for (text, ground) in pairs {
-            assert!(REPORT.contains(text) && REPORT.contains(ground), "{text} on {ground} is not used any more");
+            assert!(
+                REPORT.contains(text) && REPORT.contains(ground),
+                "{text} on {ground} is not used any more"
+            );
             let ratio = contrast(text, ground);
             assert!(ratio >= 450, "{text} on {ground} has only {ratio}/100");
         }
     }
 
     /// Times 100.
-    #[expect(clippy::float_arithmetic, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as WCAG has it")]
+    #[expect(
+        clippy::float_arithmetic,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "as WCAG has it"
+    )]
     fn contrast(one: &str, other: &str) -> u32 {
         let luminance = |colour: &str| {
             let part = |at: usize| {
                 let value = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).expect("hexadecimal")) / 255.0;
-                if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+                if value <= 0.040_45 {
+                    value / 12.92
+                } else {
+                    ((value + 0.055) / 1.055).powf(2.4)
+                }
             };
             0.2126 * part(0) + 0.7152 * part(2) + 0.0722 * part(4)
         };

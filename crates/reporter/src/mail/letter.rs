@@ -63,7 +63,10 @@ impl Letter {
             .references(thread)
             .raw_header(header("List-Id", format!("<{}.{domain}>", self.list)))
             .raw_header(header("Auto-Submitted", "auto-generated".to_owned()))
-            .raw_header(header("X-Mailer", concat!("kassa ", env!("CARGO_PKG_VERSION")).to_owned()));
+            .raw_header(header(
+                "X-Mailer",
+                concat!("kassa ", env!("CARGO_PKG_VERSION")).to_owned(),
+            ));
         if let Some(reply_to) = &mailer.reply_to {
             message = message.reply_to(reply_to.clone());
         }

@@ -107,7 +107,12 @@ impl ReportOrder {
                 series,
                 key,
                 recipient: recipient.clone(),
-                message_id: format!("<report.{}.{}.{period}.{}@{domain}>", self.store, self.word(), id.simple()),
+                message_id: format!(
+                    "<report.{}.{}.{period}.{}@{domain}>",
+                    self.store,
+                    self.word(),
+                    id.simple()
+                ),
                 what: what.clone(),
             }
         };

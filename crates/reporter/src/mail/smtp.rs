@@ -94,9 +94,11 @@ impl Mailer {
             port: config.port(),
             mode: config.tls,
             tls: parameters(config, server)?,
-            credentials: config.user.as_ref().zip(config.password.as_ref()).map(|(user, password)| {
-                Credentials::new(user.clone(), password.expose_secret().to_owned())
-            }),
+            credentials: config
+                .user
+                .as_ref()
+                .zip(config.password.as_ref())
+                .map(|(user, password)| Credentials::new(user.clone(), password.expose_secret().to_owned())),
             timeout: config.timeout,
             from: parse(from)?,
             reply_to: config.reply_to.as_ref().map(parse).transpose()?,
@@ -141,7 +143,9 @@ impl Mailer {
         if let Some(credentials) = &self.credentials {
             connection.auth(DEFAULT_MECHANISMS, credentials).await?;
         }
-        connection.command(Mail::new(Some(self.from.email.clone()), Vec::new())).await?;
+        connection
+            .command(Mail::new(Some(self.from.email.clone()), Vec::new()))
+            .await?;
         connection.command(Rcpt::new(recipient.clone(), Vec::new())).await?;
         connection.command(Data).await?;
         Ok(connection)
@@ -157,7 +161,9 @@ fn parameters(config: &MailConfig, server: &str) -> Result<Option<TlsParameters>
     let mut parameters = TlsParameters::builder(server.to_owned());
     if let Some(path) = &config.ca_file {
         let pem = std::fs::read(path).map_err(|error| Unusable::Unreadable(path.clone(), error))?;
-        let holds_one = pem.windows(b"BEGIN CERTIFICATE".len()).any(|part| part == b"BEGIN CERTIFICATE");
+        let holds_one = pem
+            .windows(b"BEGIN CERTIFICATE".len())
+            .any(|part| part == b"BEGIN CERTIFICATE");
         let certificate = Certificate::from_pem(&pem)
             .ok()
             .filter(|_| holds_one)

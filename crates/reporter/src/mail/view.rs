@@ -4,7 +4,12 @@
 
 mod build;
 mod examples;
+mod figures;
 mod labels;
+mod lists;
+#[cfg(test)]
+mod tests;
+mod verdict;
 
 use serde::Serialize;
 
