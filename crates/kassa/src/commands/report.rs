@@ -137,7 +137,9 @@ pub(crate) async fn run(file: Option<PathBuf>, args: &ReportArgs) -> anyhow::Res
             }
         }
         Form::Xlsx => {
-            let workbook = reporter::workbook(&ledger, &questions, language).await.map_err(export)?;
+            let workbook = reporter::workbook(&ledger, &questions, language)
+                .await
+                .map_err(export)?;
             deliver(args.file.as_deref(), &workbook.bytes)?;
         }
     }
@@ -168,7 +170,11 @@ impl ReportArgs {
     /// What was asked for, else what the file's name promises, else what suits the reader.
     fn form(&self) -> anyhow::Result<Form> {
         let is_terminal = self.file.is_none() && std::io::stdout().is_terminal();
-        let ending = self.file.as_deref().and_then(Path::extension).and_then(|ending| ending.to_str());
+        let ending = self
+            .file
+            .as_deref()
+            .and_then(Path::extension)
+            .and_then(|ending| ending.to_str());
         let form = match (self.output, ending) {
             (Some(form), _) => form,
             (None, Some("csv")) => Form::Csv,
