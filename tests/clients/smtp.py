@@ -79,7 +79,7 @@ class Handler:
     async def handle_DATA(self, server, session, envelope):
         if self.word == "later":
             return "451 4.7.1 greylisted, try again later"
-        self.keep(session, envelope)
+        self.keep(server, session, envelope)
         if self.word == "lost":
             server.transport.abort()
             return "250 OK"
@@ -87,13 +87,14 @@ class Handler:
             await asyncio.sleep(3600)
         return "250 OK"
 
-    def keep(self, session, envelope):
+    def keep(self, server, session, envelope):
+        encrypted = server.transport.get_extra_info("ssl_object") is not None
         number = len(list(self.folder.glob("*.eml")))
         (self.folder / f"{number}.eml").write_bytes(envelope.content)
         seen = parsed(envelope.content)
         seen["from"] = envelope.mail_from
         seen["to"] = envelope.rcpt_tos
-        seen["encrypted"] = session.ssl is not None
+        seen["encrypted"] = encrypted
         seen["authenticated"] = bool(session.authenticated)
         draft = self.folder / f"{number}.draft"
         draft.write_text(json.dumps(seen))

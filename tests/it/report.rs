@@ -11,7 +11,9 @@ use crate::world::{World, pace, within};
 
 /// Kopecks of the decimal text of an amount.
 fn kopecks(text: &str) -> i64 {
-    text.replace(['.', ','], "").parse().expect("an amount with two decimals")
+    text.replace(['.', ','], "")
+        .parse()
+        .expect("an amount with two decimals")
 }
 
 /// Registers sales and refunds of different sums, and one sale that is refused. Returns count and kopecks of the books.
@@ -48,7 +50,9 @@ async fn a_report_of_today_says_what_the_vendors_books_say_in_every_form() -> an
         // The day may end between two commands.
         let (from, to) = days_around_now();
         let report = async |form: &str| {
-            let arguments = ["report", "--from", &from, "--to", &to, "--store", "main", "--output", form];
+            let arguments = [
+                "report", "--from", &from, "--to", &to, "--store", "main", "--output", form,
+            ];
             world.fleet.try_command(&arguments).await
         };
 
@@ -57,7 +61,10 @@ async fn a_report_of_today_says_what_the_vendors_books_say_in_every_form() -> an
         let done: Vec<_> = figures.iter().filter(|figure| figure["state"] == "done").collect();
         let total = |figure: &&Value| kopecks(figure["total"].as_str().expect("a decimal string"));
         assert_eq!(done.iter().map(total).sum::<i64>(), sum, "{told}");
-        assert_eq!(done.iter().filter_map(|figure| figure["count"].as_u64()).sum::<u64>(), 4);
+        assert_eq!(
+            done.iter().filter_map(|figure| figure["count"].as_u64()).sum::<u64>(),
+            4
+        );
         assert_eq!(told[0]["period"]["time_zone"], "Europe/Moscow");
         assert_eq!(told[0]["verdict"]["all_well"], false);
         assert_eq!(told[0]["problems"][0]["document"], "refused");
@@ -65,7 +72,11 @@ async fn a_report_of_today_says_what_the_vendors_books_say_in_every_form() -> an
         assert!(!told.to_string().contains("buyer@example.org"), "{told}");
 
         let csv = String::from_utf8(report("csv").await?.stdout)?;
-        let rows: Vec<Vec<&str>> = csv.lines().skip(1).map(|line| line.trim_end().split(';').collect()).collect();
+        let rows: Vec<Vec<&str>> = csv
+            .lines()
+            .skip(1)
+            .map(|line| line.trim_end().split(';').collect())
+            .collect();
         let done: Vec<_> = rows.iter().filter(|row| row[6] == "Пробит").collect();
         assert_eq!((rows.len(), done.len()), (5, 4), "{csv}");
         assert_eq!(done.iter().map(|row| kopecks(row[7])).sum::<i64>(), sum, "{csv}");
@@ -73,18 +84,30 @@ async fn a_report_of_today_says_what_the_vendors_books_say_in_every_form() -> an
         let book = report("xlsx").await?.stdout;
         let mut book: Xlsx<_> = calamine::open_workbook_from_rs(Cursor::new(book))?;
         let receipts = book.worksheet_range("Чеки")?;
-        let done: Vec<&[Data]> = receipts.rows().filter(|row| row[6].get_string() == Some("Пробит")).collect();
+        let done: Vec<&[Data]> = receipts
+            .rows()
+            .filter(|row| row[6].get_string() == Some("Пробит"))
+            .collect();
         let sums = done.iter().filter_map(|row| row[7].get_float());
         assert_eq!(done.len(), 4);
         assert_eq!(sums.map(|sum| kopecks(&format!("{sum:.2}"))).sum::<i64>(), sum);
         let totals = book.worksheet_range("Итоги")?;
-        let total = totals.rows().find(|row| row[0].get_string() == Some("Всего")).expect("a total");
+        let total = totals
+            .rows()
+            .find(|row| row[0].get_string() == Some("Всего"))
+            .expect("a total");
         assert_eq!(total[2].as_i64(), Some(5));
         let all = total[3].as_f64().map(|sum| kopecks(&format!("{sum:.2}")));
         assert_eq!(all, Some(sum + 120_000), "with the refused one");
 
-        let text = world.fleet.command(&["report", "today", "--output", "table", "--language", "en"]).await?;
-        assert!(text.contains("Receipts: main") && text.contains("Receipts: second"), "{text}");
+        let text = world
+            .fleet
+            .command(&["report", "today", "--output", "table", "--language", "en"])
+            .await?;
+        assert!(
+            text.contains("Receipts: main") && text.contains("Receipts: second"),
+            "{text}"
+        );
         Ok(())
     })
     .await
@@ -95,9 +118,21 @@ async fn a_report_that_cannot_be_made_says_why() -> anyhow::Result<()> {
     within("report-usage", &pace(), async |world| {
         for (arguments, code, word) in [
             (&["report"][..], 2, "--from"),
-            (&["report", "today", "--this-week"], 2, "--this-week goes with the word week"),
-            (&["report", "--from", "2026-11-22", "--to", "2026-11-21"], 2, "is before the first day"),
-            (&["report", "--from", "2999-11-22", "--to", "2999-11-23"], 2, "has not begun yet"),
+            (
+                &["report", "today", "--this-week"],
+                2,
+                "--this-week goes with the word week",
+            ),
+            (
+                &["report", "--from", "2026-11-22", "--to", "2026-11-21"],
+                2,
+                "is before the first day",
+            ),
+            (
+                &["report", "--from", "2999-11-22", "--to", "2999-11-23"],
+                2,
+                "has not begun yet",
+            ),
             (&["report", "today", "--store", "nobody"], 3, "there is no store nobody"),
         ] {
             let output = world.fleet.try_command(arguments).await?;

@@ -247,7 +247,7 @@ pub(crate) async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Man(args) => commands::manual::man(&args),
         Command::List(args) => commands::list::run(config, args).await,
         Command::Show(args) => commands::show::run(config, &args).await,
-        Command::Report(args) => commands::report::run(config, &args).await,
+        Command::Report(args) => Box::pin(commands::report::run(config, &args)).await,
         Command::Dead(args) => commands::dead::run(config, args).await,
         Command::Resolve(args) => commands::resolve::run(config, &args).await,
         Command::Cancel(args) => commands::cancel::run(config, &args).await,

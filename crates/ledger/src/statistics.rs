@@ -175,10 +175,9 @@ async fn read_all(
 }
 
 async fn read_one(snapshot: &mut PgConnection, wanted: &Wanted) -> Result<Figures, LedgerError> {
-    let read_at = within(
-        sqlx::query_scalar!(r#"SELECT now() AS "now!: jiff_sqlx::Timestamp""#).fetch_one(&mut *snapshot),
-    )
-    .await?;
+    let read_at =
+        within(sqlx::query_scalar!(r#"SELECT now() AS "now!: jiff_sqlx::Timestamp""#).fetch_one(&mut *snapshot))
+            .await?;
     let mut tallies = tally::Tallies::default();
     let mut causes = causes::Causes::default();
     let (mut problems, mut problems_in_all) = (Vec::new(), 0);

@@ -143,9 +143,16 @@ mod tests {
     #[test]
     fn excel_in_russian_opens_it_without_being_asked_anything() {
         let text = written(Dialect::Excel, Language::Ru);
-        assert!(text.starts_with("\u{feff}Принят (время магазина);Магазин;Операция;"), "{text}");
+        assert!(
+            text.starts_with("\u{feff}Принят (время магазина);Магазин;Операция;"),
+            "{text}"
+        );
         let lines: Vec<&str> = text.split("\r\n").collect();
-        assert_eq!(lines.len(), samples::entries().len() + 2, "a heading, and every line ended");
+        assert_eq!(
+            lines.len(),
+            samples::entries().len() + 2,
+            "a heading, and every line ended"
+        );
         assert_eq!(
             lines[1],
             "22.11.2026 00:00:00;main;Продажа;\"=\"\"000000417\"\"\";;\"=\"\"100000123\"\"\";Пробит;1250,50;\
@@ -166,7 +173,16 @@ mod tests {
         let first: Vec<&str> = rows[0].iter().take(8).collect();
         assert_eq!(
             first,
-            ["2026-11-22T00:00:00+03:00", "main", "sell", "000000417", "", "100000123", "done", "1250.50"]
+            [
+                "2026-11-22T00:00:00+03:00",
+                "main",
+                "sell",
+                "000000417",
+                "",
+                "100000123",
+                "done",
+                "1250.50"
+            ]
         );
         assert_eq!(&rows[0][11], "2026-11-22T00:00:07", "a register's own time has no zone");
         assert_eq!(&rows[1][6], "rejected");

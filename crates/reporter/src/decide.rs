@@ -10,7 +10,7 @@ use crate::mail::Handed;
 /// What follows a try. What the server certainly did not take may be tried for days; what it may have taken is tried
 /// again, for two copies are better than none, but not for ever.
 #[must_use]
-pub fn decide(handed: &Handed, mail: &Mail, config: &MailConfig) -> MailVerdict {
+pub(crate) fn decide(handed: &Handed, mail: &Mail, config: &MailConfig) -> MailVerdict {
     match handed {
         Handed::Taken => MailVerdict::Sent,
         Handed::NotTaken(_) if mail.age >= config.give_up_after => MailVerdict::Refused,

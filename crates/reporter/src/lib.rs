@@ -24,7 +24,7 @@ pub use csv::{Dialect, csv};
 pub use desk::Desk;
 pub use export::ExportError;
 pub use language::Language;
-pub use mail::{Mailer, Preview, ReportOrder, Unusable, preview};
+pub use mail::{LayoutError, Mailer, Preview, ReportOrder, Unusable, preview};
 pub use period::{BadPeriod, Before, Bounds, Period, UnknownZone, time_zone};
 pub use postman::{Mailed, Postman};
 pub use reporter::{Reporter, bind};

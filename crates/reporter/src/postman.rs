@@ -111,11 +111,11 @@ impl Postman {
 
     /// Tries one mail and records what came of it. When `abort` is cancelled nothing is recorded any more, and the try
     /// counts.
-    pub async fn deliver(&self, mail: Mail, abort: &CancellationToken) -> MailOutcome {
+    pub(crate) async fn deliver(&self, mail: Mail, abort: &CancellationToken) -> MailOutcome {
         let order: Result<Order, _> = serde_json::from_value(mail.what.clone());
         let period = order.as_ref().map_or("unreadable", Order::period);
         let outcome = match &order {
-            Ok(order) => match abort.run_until_cancelled(self.attempt(&mail, order)).await {
+            Ok(order) => match abort.run_until_cancelled(Box::pin(self.attempt(&mail, order))).await {
                 Some(outcome) => outcome,
                 None => return outcome(&mail, MailVerdict::Untried { delay: Duration::ZERO }, None, None),
             },

@@ -36,7 +36,12 @@ const fn column(name: &'static str, ru: &'static str, en: &'static str, width: u
 
 /// In the order of [`Register::cells`].
 pub(crate) const COLUMNS: [Column; 18] = [
-    column("accepted_at", "Принят (время магазина)", "Accepted (time of the store)", 20),
+    column(
+        "accepted_at",
+        "Принят (время магазина)",
+        "Accepted (time of the store)",
+        20,
+    ),
     column("store", "Магазин", "Store", 12),
     column("operation", "Операция", "Operation", 16),
     column("document", "Документ", "Document", 16),
@@ -47,7 +52,12 @@ pub(crate) const COLUMNS: [Column; 18] = [
     column("fn", "ФН", "FN", 18),
     column("fd", "ФД", "FD", 10),
     column("fpd", "ФПД", "FPD", 13),
-    column("registered_at", "Пробит (время кассы)", "Registered (time of the register)", 20),
+    column(
+        "registered_at",
+        "Пробит (время кассы)",
+        "Registered (time of the register)",
+        20,
+    ),
     column("shift", "Смена", "Shift", 8),
     column("receipt_number", "Чек в смене", "Receipt in the shift", 11),
     column("external_id", "Внешний ключ", "External id", 32),

@@ -108,7 +108,10 @@ fn tally(operation: Operation, state: StateName, count: u64, total: i64) -> Tall
 
 fn figures() -> Figures {
     let cause = Text::new("Неверная ставка НДС.", "The VAT rate is wrong.");
-    let cure = Text::new("Исправьте чек и отправьте снова.", "Correct the receipt and send it again.");
+    let cure = Text::new(
+        "Исправьте чек и отправьте снова.",
+        "Correct the receipt and send it again.",
+    );
     Figures {
         read_at: now(),
         tallies: vec![

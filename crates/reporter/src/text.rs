@@ -58,7 +58,10 @@ pub fn verdict(verdict: &Verdict, language: Language) -> String {
         (verdict.failed, language.choose("не пробито", "failed")),
         (verdict.unknown, language.choose("с неизвестным результатом", "unknown")),
         (verdict.overdue, language.choose("просрочено", "overdue")),
-        (verdict.waiting.saturating_sub(verdict.overdue), language.choose("ждёт", "waiting")),
+        (
+            verdict.waiting.saturating_sub(verdict.overdue),
+            language.choose("ждёт", "waiting"),
+        ),
     ];
     let told: Vec<String> = parts
         .into_iter()
@@ -196,7 +199,7 @@ fn problems(lines: &mut Lines, statistics: &Statistics, language: Language) {
                 problem.document.clone(),
                 words::money(problem.total, language),
                 format!(
-                    "{}: {}",
+                    "{} — {}",
                     Standing::from(problem).word(language),
                     said(problem.cause.as_ref(), language)
                 ),
@@ -224,7 +227,11 @@ fn problems(lines: &mut Lines, statistics: &Statistics, language: Language) {
 /// What an attempt said, on one line: it may quote a stranger.
 pub(crate) fn said(text: Option<&Text>, language: Language) -> String {
     text.map_or_else(
-        || language.choose("причина не записана", "no cause is recorded").to_owned(),
+        || {
+            language
+                .choose("причина не записана", "no cause is recorded")
+                .to_owned()
+        },
         |text| one_line(in_language(text, language)),
     )
 }
@@ -291,7 +298,9 @@ fn columns<const N: usize>(rows: &[[String; N]], sides: [Side; N]) -> String {
                 Side::Right => format!("{room}{cell}"),
             }
         });
-        format!("  {}", cells.collect::<Vec<_>>().join("  ")).trim_end().to_owned()
+        format!("  {}", cells.collect::<Vec<_>>().join("  "))
+            .trim_end()
+            .to_owned()
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -319,7 +328,11 @@ mod tests {
         statistics.problems = vec![statistics.problems[0].clone(); PROBLEMS_SHOWN + 7];
         statistics.problems_in_all = 1_000;
         let text = text(&statistics, Language::En);
-        assert_eq!(text.matches("S-418").count(), PROBLEMS_SHOWN + 1, "and the example of the cause");
+        assert_eq!(
+            text.matches("S-418").count(),
+            PROBLEMS_SHOWN + 1,
+            "and the example of the cause"
+        );
         assert!(text.contains("and 950 more"), "{text}");
     }
 

@@ -166,7 +166,7 @@ pub fn number(number: u64, language: Language) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() * 2);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             grouped.push(match language {
                 Language::Ru => NARROW,
                 Language::En => ',',
@@ -322,8 +322,16 @@ mod tests {
         let moment: jiff::Timestamp = "2026-11-22T11:30:05Z".parse().expect("a time");
         for (name, ru, en) in [
             ("Europe/Moscow", "22.11.2026 14:30:05 МСК", "22.11.2026 14:30:05 MSK"),
-            ("Asia/Yekaterinburg", "22.11.2026 16:30:05 UTC+05:00", "22.11.2026 16:30:05 UTC+05:00"),
-            ("America/St_Johns", "22.11.2026 08:00:05 UTC-03:30", "22.11.2026 08:00:05 UTC-03:30"),
+            (
+                "Asia/Yekaterinburg",
+                "22.11.2026 16:30:05 UTC+05:00",
+                "22.11.2026 16:30:05 UTC+05:00",
+            ),
+            (
+                "America/St_Johns",
+                "22.11.2026 08:00:05 UTC-03:30",
+                "22.11.2026 08:00:05 UTC-03:30",
+            ),
         ] {
             let moment = moment.in_tz(name).expect("a zone");
             assert_eq!(time(&moment, Language::Ru), ru);

@@ -2,10 +2,10 @@
 //!
 //! The receipts pass through: a month of them is never in memory at once.
 
+mod problems;
 mod receipts;
 mod sheet;
 mod totals;
-mod problems;
 
 use ledger::Ledger;
 use rust_xlsxwriter::{DocProperties, Workbook as Book};

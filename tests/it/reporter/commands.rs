@@ -9,7 +9,7 @@ const BOSS: &str = "recipients = [\"boss@shop.example\"]\nlanguage = \"en\"";
 
 #[tokio::test]
 async fn a_person_mails_a_report_without_a_reporter_and_is_told_when_no_server_takes_it() -> anyhow::Result<()> {
-    within("command-mail", &pace(), async |world| {
+    within("mailed", &pace(), async |world| {
         let (certificate, key) = certificate(world)?;
         let mut office = Office::open_with(world, Protection::Tls(certificate, key), "localhost", BOSS).await?;
         let _all = world.fleet.start("sender", &["sender", "poller"]).await?;

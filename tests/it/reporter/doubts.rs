@@ -101,7 +101,7 @@ async fn a_server_that_never_answers_gets_three_copies_and_a_person_is_told() ->
 
 #[tokio::test]
 async fn reporters_killed_between_the_mail_and_its_answer_send_it_three_times_at_most() -> anyhow::Result<()> {
-    within("killed-reporter", &pace(), async |world| {
+    within("died", &pace(), async |world| {
         let office = Office::open(world, DAILY).await?;
         due(world, &office).await?;
         office.server.plan(&["hang"; 9])?;

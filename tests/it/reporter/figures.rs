@@ -120,6 +120,9 @@ async fn a_mail_arrives_over_an_encrypted_connection_and_its_figures_are_those_o
             [["multipart/alternative", ["text/plain", "text/html"]], workbook]
         ]);
         assert_eq!(mail.shape, expected);
+        let attached = &mail.attachments[0];
+        assert_eq!(attached.name, format!("kassa-main-{}.xlsx", office.day(1)?));
+        assert!(attached.base64.starts_with("UEsD"), "a workbook is an archive");
         let subject = mail.header("subject");
         assert!(
             subject.starts_with("✖ Чеки ") && subject.ends_with(": 2 не пробиты · main"),

@@ -119,7 +119,7 @@ pub(crate) async fn run(file: Option<PathBuf>, args: &ReportArgs) -> anyhow::Res
     if args.mail {
         let (config, ledger) = super::open(file)?;
         let questions = questions(&config, &ledger, args.store.as_ref(), period).await?;
-        return mail::mail(&config, &ledger, &questions, &args.recipient).await;
+        return Box::pin(mail::mail(&config, &ledger, &questions, &args.recipient)).await;
     }
     let form = args.form()?;
     let (config, ledger) = super::open(file)?;
@@ -156,7 +156,9 @@ pub(crate) async fn run(file: Option<PathBuf>, args: &ReportArgs) -> anyhow::Res
             }
         }
         Form::Xlsx => {
-            let workbook = reporter::workbook(&ledger, &questions, language).await.map_err(export)?;
+            let workbook = reporter::workbook(&ledger, &questions, language)
+                .await
+                .map_err(export)?;
             deliver(args.file.as_deref(), &workbook.bytes)?;
         }
     }
@@ -184,7 +186,11 @@ impl ReportArgs {
     /// What was asked for, else what the file's name promises, else what suits the reader.
     fn form(&self) -> anyhow::Result<Form> {
         let is_terminal = self.file.is_none() && std::io::stdout().is_terminal();
-        let ending = self.file.as_deref().and_then(Path::extension).and_then(|ending| ending.to_str());
+        let ending = self
+            .file
+            .as_deref()
+            .and_then(Path::extension)
+            .and_then(|ending| ending.to_str());
         let form = match (self.output, ending) {
             (Some(form), _) => form,
             (None, Some("csv")) => Form::Csv,

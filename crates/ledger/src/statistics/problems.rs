@@ -73,13 +73,13 @@ pub(super) async fn read(
                     AND t.store = $3
                     AND (
                         t.state IN ('failed', 'unknown')
-                        OR t.state = 'waiting' AND EXISTS (
-                            SELECT
+                        -- No EXISTS, which the planner may answer from the whole table of registrations.
+                        OR t.state = 'waiting' AND (
+                            SELECT r.overdue_told_at
                             FROM registrations r
                             WHERE r.transaction_id = t.id
                                 AND r.generation = t.generation
-                                AND r.overdue_told_at IS NOT NULL
-                        )
+                        ) IS NOT NULL
                     )
                 ORDER BY t.accepted_at, t.id
                 LIMIT $4

@@ -74,9 +74,9 @@ async fn placed(scratch: &Scratch, number: &str, operation: &str, state: &str, k
 }
 
 fn in_all(tallies: &[Tally]) -> (u64, i64) {
-    tallies
-        .iter()
-        .fold((0, 0), |(count, sum), tally| (count + tally.count, sum + tally.total.kopecks()))
+    tallies.iter().fold((0, 0), |(count, sum), tally| {
+        (count + tally.count, sum + tally.total.kopecks())
+    })
 }
 
 #[tokio::test]
@@ -101,7 +101,15 @@ async fn a_day_ends_to_the_microsecond_and_is_one_of_its_zone() {
 async fn every_operation_and_state_is_counted_and_summed_by_itself() {
     let scratch = Scratch::new().await;
     let states = [
-        "held", "queued", "sending", "waiting", "retrying", "done", "unknown", "failed:rejected", "failed:exhausted",
+        "held",
+        "queued",
+        "sending",
+        "waiting",
+        "retrying",
+        "done",
+        "unknown",
+        "failed:rejected",
+        "failed:exhausted",
         "cancelled",
     ];
     let noon = "2026-11-22T12:00:00+03:00";
@@ -109,8 +117,15 @@ async fn every_operation_and_state_is_counted_and_summed_by_itself() {
     for operation in ["sell", "refund"] {
         for state in states {
             for number in 0..2 {
-                placed(&scratch, &format!("{operation}-{state}-{number}").replace(':', "-"), operation, state, kopecks, noon)
-                    .await;
+                placed(
+                    &scratch,
+                    &format!("{operation}-{state}-{number}").replace(':', "-"),
+                    operation,
+                    state,
+                    kopecks,
+                    noon,
+                )
+                .await;
             }
             kopecks *= 2;
         }
@@ -156,7 +171,11 @@ async fn a_store_is_told_of_its_own_receipts_alone() {
     let ledger = scratch.ledger();
     assert_eq!(ledger.stores().await.expect("no outage"), []);
     queued(&ledger, "1").await;
-    for (operation, code) in [(Operation::Sell, "outlet"), (Operation::Refund, "outlet"), (Operation::Sell, "a")] {
+    for (operation, code) in [
+        (Operation::Sell, "outlet"),
+        (Operation::Refund, "outlet"),
+        (Operation::Sell, "a"),
+    ] {
         let offer = offer_of(operation, code, "2", "main");
         ledger.accept(offer).await.expect("accepted");
     }
@@ -172,8 +191,14 @@ async fn a_store_is_told_of_its_own_receipts_alone() {
         span: lately,
         ..wanted()
     };
-    let figures = ledger.figures(&[of("outlet"), of("main"), of("unheard")]).await.expect("no outage");
-    let counts: Vec<_> = figures.iter().map(|figures| (in_all(&figures.tallies).0, figures.open.count)).collect();
+    let figures = ledger
+        .figures(&[of("outlet"), of("main"), of("unheard")])
+        .await
+        .expect("no outage");
+    let counts: Vec<_> = figures
+        .iter()
+        .map(|figures| (in_all(&figures.tallies).0, figures.open.count))
+        .collect();
     assert_eq!(counts, [(2, 2), (1, 1), (0, 0)]);
 }
 
@@ -216,7 +241,13 @@ async fn failures_are_grouped_by_what_decided_them_with_the_most_frequent_first(
         .iter()
         .map(|cause| {
             let code = cause.code.as_deref().expect("a code");
-            (cause.state, cause.failure, code, cause.count, cause.example_document.as_str())
+            (
+                cause.state,
+                cause.failure,
+                code,
+                cause.count,
+                cause.example_document.as_str(),
+            )
         })
         .collect();
     assert_eq!(
@@ -233,7 +264,11 @@ async fn failures_are_grouped_by_what_decided_them_with_the_most_frequent_first(
     assert_eq!(most.last, at("2026-11-22T11:00:00+03:00"));
     assert_eq!(most.cause, Some(Text::new("Причина 32.", "Cause 32.")));
     assert_eq!(most.cure, Some(Text::new("Что делать.", "The cure.")));
-    let documents: Vec<_> = figures.problems.iter().map(|problem| problem.document.as_str()).collect();
+    let documents: Vec<_> = figures
+        .problems
+        .iter()
+        .map(|problem| problem.document.as_str())
+        .collect();
     assert_eq!(documents, ["4", "1", "2", "3", "5"], "the oldest first");
     assert_eq!(figures.problems[2].cause, Some(Text::new("Причина 50.", "Cause 50.")));
 }
@@ -287,7 +322,11 @@ async fn what_is_overdue_needs_a_person_and_what_waits_its_time_does_not() {
     accepted_at(&scratch, late, "2026-11-22T10:00:00+03:00").await;
     accepted_at(&scratch, in_time, "2026-11-22T09:00:00+03:00").await;
     let figures = figures(&ledger, wanted()).await;
-    let found: Vec<_> = figures.problems.iter().map(|problem| (problem.id, problem.state)).collect();
+    let found: Vec<_> = figures
+        .problems
+        .iter()
+        .map(|problem| (problem.id, problem.state))
+        .collect();
     assert_eq!(found, [(late.0, StateName::Waiting)]);
     assert_eq!((figures.problems_in_all, figures.open.count), (1, 2));
     assert_eq!(figures.open.oldest, Some(at("2026-11-22T09:00:00+03:00")));
@@ -343,7 +382,10 @@ async fn the_register_has_every_receipt_once_oldest_first_and_says_what_the_figu
         .await
         .expect("no outage");
     assert_eq!(in_all(&figures[0].tallies), (300, (0..300).sum()));
-    let mut documents: Vec<u32> = entries.iter().map(|entry| entry.document.parse().expect("a number")).collect();
+    let mut documents: Vec<u32> = entries
+        .iter()
+        .map(|entry| entry.document.parse().expect("a number"))
+        .collect();
     assert!(entries.is_sorted_by_key(|entry| (entry.accepted_at, entry.id)));
     documents.sort_unstable();
     assert_eq!(documents, (0..300).collect::<Vec<_>>());

@@ -18,28 +18,28 @@ pub(crate) const EXAMPLES: u32 = 10;
 
 /// What an alert is about. The ledger adds what happened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct AlertOrder {
+pub(crate) struct AlertOrder {
     /// The store whose language and links it has.
-    pub store: StoreCode,
+    pub(crate) store: StoreCode,
     /// Whom it strikes: `store main`, `account main`.
-    pub subject: String,
+    pub(crate) subject: String,
     /// What strikes: the type of the event, with the vendor's error if there is one.
-    pub cause: String,
+    pub(crate) cause: String,
     /// How many events.
     #[serde(default)]
-    pub count: u64,
+    pub(crate) count: u64,
     /// The first of them.
     #[serde(default)]
-    pub first: Option<Timestamp>,
+    pub(crate) first: Option<Timestamp>,
     /// The last of them.
     #[serde(default)]
-    pub last: Option<Timestamp>,
+    pub(crate) last: Option<Timestamp>,
     /// The stores that it strikes.
     #[serde(default)]
-    pub stores: Vec<String>,
+    pub(crate) stores: Vec<String>,
     /// The bodies of the first few.
     #[serde(default)]
-    pub examples: Vec<Value>,
+    pub(crate) examples: Vec<Value>,
 }
 
 /// An alert, ready to be laid out.
@@ -101,10 +101,8 @@ impl AlertOrder {
         let newest = self.examples.last().cloned().unwrap_or_default();
         let title = title(self.event(), name, self.count, language);
         let moment = |time: Option<Timestamp>| time.map_or_else(String::new, |time| said::moment(time, &desk.zone));
-        let when = match (self.count, self.first == self.last) {
-            (0 | 1, _) | (_, true) => moment(self.first),
-            (_, false) => format!("{} – {}", moment(self.first), moment(self.last)),
-        };
+        let (first, last) = (moment(self.first), moment(self.last));
+        let when = if first == last { first } else { format!("{first} – {last}") };
         let examples: Vec<ExampleView> = if self.is_about_an_account() {
             Vec::new()
         } else {
@@ -163,7 +161,6 @@ fn localized(text: &Value, language: Language) -> String {
 }
 
 fn example(body: &Value, desk: &Desk) -> ExampleView {
-    let language = desk.settings.language;
     let text = |name: &str| said::shortened(body[name].as_str().unwrap_or_default(), 70);
     let time = body["time"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
     let link = desk.settings.receipt_link.as_deref().unwrap_or_default();
@@ -237,9 +234,14 @@ fn slug(text: &str) -> String {
 impl AlertView {
     fn text(&self) -> String {
         let mut lines = vec![self.title.clone(), self.when.clone(), String::new()];
-        lines.extend([self.happened.clone(), self.cause.clone()]);
-        if !self.cure.is_empty() {
-            lines.push(format!("{} {}", self.cure_label, self.cure));
+        // What happened to one receipt has cause and cure in it.
+        if self.happened.is_empty() {
+            lines.push(self.cause.clone());
+            if !self.cure.is_empty() {
+                lines.push(format!("{} {}", self.cure_label, self.cure));
+            }
+        } else {
+            lines.push(self.happened.clone());
         }
         if !self.code.is_empty() {
             lines.push(format!("[{}]", self.code));

@@ -11,23 +11,23 @@ use crate::statistics::Statistics;
 
 /// The numbers of a period that a mail told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Told {
+pub(crate) struct Told {
     /// Registered receipts.
-    pub registered: u64,
+    pub(crate) registered: u64,
     /// Their sum.
-    pub sum: Money,
+    pub(crate) sum: Money,
     /// Failed ones.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// Those of which nobody knows.
-    pub unknown: u64,
+    pub(crate) unknown: u64,
     /// Those on their way.
-    pub waiting: u64,
+    pub(crate) waiting: u64,
 }
 
 impl Told {
     /// The numbers of a report.
     #[must_use]
-    pub fn of(statistics: &Statistics) -> Self {
+    pub(crate) fn of(statistics: &Statistics) -> Self {
         let registered = statistics.registered();
         Self {
             registered: registered.count,
@@ -46,17 +46,17 @@ fn count(statistics: &Statistics, state: StateName) -> u64 {
 
 /// The days of a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Days {
+pub(crate) struct Days {
     /// The first.
-    pub first: Date,
+    pub(crate) first: Date,
     /// The last, included.
-    pub last: Date,
+    pub(crate) last: Date,
 }
 
 impl Days {
     /// The period of these days.
     #[must_use]
-    pub const fn period(self) -> Period {
+    pub(crate) const fn period(self) -> Period {
         Period::Days {
             first: self.first,
             last: self.last,
@@ -66,12 +66,12 @@ impl Days {
 
 /// All numbers that a mail told, by the days they are about.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Memory(pub BTreeMap<Days, Told>);
+pub(crate) struct Memory(pub BTreeMap<Days, Told>);
 
 impl Memory {
     /// Reads what was stored; what cannot be read was not told.
     #[must_use]
-    pub fn read(stored: &serde_json::Value) -> Self {
+    pub(crate) fn read(stored: &serde_json::Value) -> Self {
         let Some(stored) = stored.as_object() else {
             return Self::default();
         };
@@ -88,7 +88,7 @@ impl Memory {
 
     /// The stored form.
     #[must_use]
-    pub fn stored(&self) -> serde_json::Value {
+    pub(crate) fn stored(&self) -> serde_json::Value {
         let entries = self.0.iter().filter_map(|(days, told)| {
             let told = serde_json::to_value(told).ok()?;
             Some((format!("{}_{}", days.first, days.last), told))
@@ -98,7 +98,7 @@ impl Memory {
 
     /// The newest `most` periods before `now`, which are looked at again.
     #[must_use]
-    pub fn newest(&self, before: Days, most: usize) -> Vec<Days> {
+    pub(crate) fn newest(&self, before: Days, most: usize) -> Vec<Days> {
         let earlier = self.0.keys().rev().filter(|days| days.last < before.first);
         earlier.take(most).copied().collect()
     }
@@ -106,18 +106,18 @@ impl Memory {
 
 /// Numbers that have changed since they were told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Change {
+pub(crate) struct Change {
     /// Of which days.
-    pub days: Days,
+    pub(crate) days: Days,
     /// As they were told.
-    pub was: Told,
+    pub(crate) was: Told,
     /// As they are.
-    pub is: Told,
+    pub(crate) is: Told,
 }
 
 /// What differs, oldest first.
 #[must_use]
-pub fn changes(told: &Memory, now: &[(Days, Told)]) -> Vec<Change> {
+pub(crate) fn changes(told: &Memory, now: &[(Days, Told)]) -> Vec<Change> {
     let changed = now.iter().filter_map(|(days, is)| {
         let was = told.0.get(days)?;
         (was != is).then_some(Change {

@@ -29,7 +29,7 @@ pub enum LayoutError {
 
 /// A layout, ready to be filled.
 #[derive(Debug, Clone)]
-pub struct Layout {
+pub(crate) struct Layout {
     environment: Environment<'static>,
 }
 
@@ -38,7 +38,7 @@ impl Layout {
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub fn of(file: Option<&Path>) -> Result<Self, LayoutError> {
+    pub(crate) fn of(file: Option<&Path>) -> Result<Self, LayoutError> {
         let source = match file {
             None => REPORT.to_owned(),
             Some(path) => {
@@ -56,7 +56,7 @@ impl Layout {
     ///
     /// # Errors
     /// None, as a test says.
-    pub fn of_alerts() -> Result<Self, LayoutError> {
+    pub(crate) fn of_alerts() -> Result<Self, LayoutError> {
         Self::compile(ALERT.to_owned())
     }
 
@@ -76,9 +76,11 @@ impl Layout {
     ///
     /// # Errors
     /// When a hole has no value, or the result is no MJML.
-    pub fn fill<T: Serialize>(&self, view: &T) -> Result<String, LayoutError> {
+    pub(crate) fn fill<T: Serialize>(&self, view: &T) -> Result<String, LayoutError> {
         let template = self.environment.get_template("mail").map_err(LayoutError::Template)?;
-        let source = template.render(view).map_err(LayoutError::Template)?;
+        let source = template
+            .render(minijinja::value::Serde(view))
+            .map_err(LayoutError::Template)?;
         let parsed = mrml::parse(&source).map_err(|error| LayoutError::Parse(error.to_string()))?;
         let options = mrml::prelude::render::RenderOptions {
             // No mail of ours fetches anything.

@@ -13,28 +13,28 @@ const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.
 
 /// A file beside the text.
 #[derive(Debug, Clone)]
-pub struct Attached {
+pub(crate) struct Attached {
     /// Its name, in ASCII: other names are shown differently by every program.
-    pub name: String,
+    pub(crate) name: String,
     /// What is in it.
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// What a mail says.
 #[derive(Debug, Clone)]
-pub struct Letter {
+pub(crate) struct Letter {
     /// Verdict and sums.
-    pub subject: String,
+    pub(crate) subject: String,
     /// For programs that show no HTML.
-    pub text: String,
+    pub(crate) text: String,
     /// For all others.
-    pub html: String,
+    pub(crate) html: String,
     /// The register.
-    pub attached: Option<Attached>,
+    pub(crate) attached: Option<Attached>,
     /// The list that the mail belongs to: people sort by it.
-    pub list: String,
+    pub(crate) list: String,
     /// What all mails of a series refer to, so that they are shown as one thread.
-    pub thread: String,
+    pub(crate) thread: String,
 }
 
 impl Letter {
@@ -42,7 +42,7 @@ impl Letter {
     ///
     /// # Errors
     /// When something in it cannot be said in a mail.
-    pub fn bytes(self, mailer: &Mailer, recipient: &Mailbox, message_id: &str) -> anyhow::Result<Vec<u8>> {
+    pub(crate) fn bytes(self, mailer: &Mailer, recipient: &Mailbox, message_id: &str) -> anyhow::Result<Vec<u8>> {
         let domain = mailer.from.email.domain();
         let alternative = MultiPart::alternative()
             .singlepart(SinglePart::plain(self.text))

@@ -14,7 +14,7 @@ use crate::schedule::ScheduleName;
 /// What to say.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Order {
+pub(crate) enum Order {
     /// The statistics of a period.
     Report(ReportOrder),
     /// Something that a person must act on.
@@ -24,7 +24,7 @@ pub enum Order {
 impl Order {
     /// The label of metrics.
     #[must_use]
-    pub const fn period(&self) -> &'static str {
+    pub(crate) const fn period(&self) -> &'static str {
         match self {
             Self::Report(report) => report.word(),
             Self::Alert(_) => "alert",

@@ -28,11 +28,11 @@ const LARGEST_ATTACHED: usize = 10_000_000;
 
 /// A mail that can be sent.
 #[derive(Debug, Clone)]
-pub struct Ready {
+pub(crate) struct Ready {
     /// The mail.
-    pub letter: Letter,
+    pub(crate) letter: Letter,
     /// The numbers that it tells, for the next one of its series.
-    pub figures: serde_json::Value,
+    pub(crate) figures: serde_json::Value,
 }
 
 /// A report as its mail would look.
@@ -70,7 +70,7 @@ pub async fn preview(ledger: &Ledger, desk: &Desk, order: &ReportOrder) -> anyho
 ///
 /// # Errors
 /// When the figures cannot be read.
-pub async fn prepare(ledger: &Ledger, desk: &Desk, order: &ReportOrder, mail: &Mail) -> anyhow::Result<Option<Ready>> {
+pub(crate) async fn prepare(ledger: &Ledger, desk: &Desk, order: &ReportOrder, mail: &Mail) -> anyhow::Result<Option<Ready>> {
     let bounds = order.period().bounds(order.at, &desk.zone)?;
     let own = Days {
         first: bounds.first,

@@ -55,7 +55,7 @@ impl Unusable {
 
 /// What is known after a try.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Handed {
+pub(crate) enum Handed {
     /// The server took it.
     Taken,
     /// The server certainly did not take it.
@@ -106,7 +106,7 @@ impl Mailer {
     }
 
     /// Hands over the bytes of a mail to one recipient.
-    pub async fn hand_over(&self, recipient: &Address, bytes: &[u8]) -> Handed {
+    pub(crate) async fn hand_over(&self, recipient: &Address, bytes: &[u8]) -> Handed {
         let mut connection = match tokio::time::timeout(self.timeout, self.open(recipient)).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return Handed::NotTaken(service::error::chain(&error)),

@@ -18,7 +18,7 @@ pub(super) use build::{Facts, build};
 /// How something is to be coloured. The words beside it say the same: colour is never alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Tone {
+pub(crate) enum Tone {
     /// Nobody has to act.
     Good,
     /// On its way.
@@ -32,164 +32,164 @@ pub enum Tone {
 
 /// A report, ready to be laid out.
 #[derive(Debug, Clone, Serialize)]
-pub struct View {
+pub(crate) struct View {
     /// `ru` or `en`.
-    pub language: &'static str,
+    pub(crate) language: &'static str,
     /// The subject of the mail.
-    pub subject: String,
+    pub(crate) subject: String,
     /// What a list of mails shows after the subject.
-    pub preview: String,
+    pub(crate) preview: String,
     /// The code of the store.
-    pub store: String,
+    pub(crate) store: String,
     /// What this is: receipts of which days.
-    pub title: String,
+    pub(crate) title: String,
     /// The exact bounds with the time zone.
-    pub bounds: String,
+    pub(crate) bounds: String,
     /// Says that the mail comes late; empty otherwise.
-    pub late: String,
+    pub(crate) late: String,
     /// One line: is all well?
-    pub verdict: Line,
+    pub(crate) verdict: Line,
     /// The most important numbers.
-    pub tiles: Vec<Tile>,
+    pub(crate) tiles: Vec<Tile>,
     /// Parts of the whole, in per cent.
-    pub bar: Vec<Part>,
+    pub(crate) bar: Vec<Part>,
     /// Counts and sums by operation and state.
-    pub rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
     /// All of them.
-    pub total: Row,
+    pub(crate) total: Row,
     /// What changed since it was told.
-    pub changes: Vec<String>,
+    pub(crate) changes: Vec<String>,
     /// Failures by cause.
-    pub causes: Vec<CauseView>,
+    pub(crate) causes: Vec<CauseView>,
     /// Single receipts that need a person.
-    pub problems: Vec<ProblemView>,
+    pub(crate) problems: Vec<ProblemView>,
     /// How many more there are; empty when all are shown.
-    pub more: String,
+    pub(crate) more: String,
     /// Where all of them can be seen; empty without a link.
-    pub list_link: String,
+    pub(crate) list_link: String,
     /// When and by what this was made.
-    pub footer: Vec<String>,
+    pub(crate) footer: Vec<String>,
     /// The headings.
-    pub labels: Labels,
+    pub(crate) labels: Labels,
 }
 
 /// A sentence with its colour.
 #[derive(Debug, Clone, Serialize)]
-pub struct Line {
+pub(crate) struct Line {
     /// Its colour.
-    pub tone: Tone,
+    pub(crate) tone: Tone,
     /// A sign that says the same as the colour.
-    pub mark: &'static str,
+    pub(crate) mark: &'static str,
     /// The sentence.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// One important number.
 #[derive(Debug, Clone, Serialize)]
-pub struct Tile {
+pub(crate) struct Tile {
     /// Its colour.
-    pub tone: Tone,
+    pub(crate) tone: Tone,
     /// What it counts.
-    pub label: String,
+    pub(crate) label: String,
     /// How many.
-    pub count: String,
+    pub(crate) count: String,
     /// Their sum.
-    pub sum: String,
+    pub(crate) sum: String,
     /// How the count has changed since the period before.
-    pub change: String,
+    pub(crate) change: String,
 }
 
 /// A part of the whole.
 #[derive(Debug, Clone, Serialize)]
-pub struct Part {
+pub(crate) struct Part {
     /// Its colour.
-    pub tone: Tone,
+    pub(crate) tone: Tone,
     /// How many per cent; never 0.
-    pub percent: u64,
+    pub(crate) percent: u64,
 }
 
 /// A line of the table of sums.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Row {
+pub(crate) struct Row {
     /// What is registered.
-    pub operation: String,
+    pub(crate) operation: String,
     /// Where it stands.
-    pub state: String,
+    pub(crate) state: String,
     /// Its colour.
-    pub tone: Tone,
+    pub(crate) tone: Tone,
     /// How many.
-    pub count: String,
+    pub(crate) count: String,
     /// Their sum.
-    pub sum: String,
+    pub(crate) sum: String,
     /// How the count has changed since the period before.
-    pub change: String,
+    pub(crate) change: String,
 }
 
 /// A cause and what to do about it.
 #[derive(Debug, Clone, Serialize)]
-pub struct CauseView {
+pub(crate) struct CauseView {
     /// How many receipts have it.
-    pub count: String,
+    pub(crate) count: String,
     /// Their sum.
-    pub sum: String,
+    pub(crate) sum: String,
     /// What happened.
-    pub cause: String,
+    pub(crate) cause: String,
     /// What to do.
-    pub cure: String,
+    pub(crate) cure: String,
     /// The vendor's error type and code.
-    pub code: String,
+    pub(crate) code: String,
     /// The document of one of them.
-    pub example: String,
+    pub(crate) example: String,
     /// Where that one can be seen; empty without a link.
-    pub link: String,
+    pub(crate) link: String,
 }
 
 /// A receipt that needs a person.
 #[derive(Debug, Clone, Serialize)]
-pub struct ProblemView {
+pub(crate) struct ProblemView {
     /// The shop's document.
-    pub document: String,
+    pub(crate) document: String,
     /// The shop's order; may be empty.
-    pub order: String,
+    pub(crate) order: String,
     /// What is registered.
-    pub operation: String,
+    pub(crate) operation: String,
     /// Where it stands.
-    pub state: String,
+    pub(crate) state: String,
     /// Its colour.
-    pub tone: Tone,
+    pub(crate) tone: Tone,
     /// Its total.
-    pub sum: String,
+    pub(crate) sum: String,
     /// When it was accepted.
-    pub accepted: String,
+    pub(crate) accepted: String,
     /// What happened.
-    pub cause: String,
+    pub(crate) cause: String,
     /// Where it can be seen; empty without a link.
-    pub link: String,
+    pub(crate) link: String,
 }
 
 /// The headings, in the language of the mail.
 #[derive(Debug, Clone, Serialize)]
-pub struct Labels {
+pub(crate) struct Labels {
     /// Above the table of sums.
-    pub sums: &'static str,
+    pub(crate) sums: &'static str,
     /// Column: how many.
-    pub count: &'static str,
+    pub(crate) count: &'static str,
     /// Column: their sum.
-    pub sum: &'static str,
+    pub(crate) sum: &'static str,
     /// Column: compared with the period before.
-    pub change: &'static str,
+    pub(crate) change: &'static str,
     /// Above what changed since it was told.
-    pub changes: &'static str,
+    pub(crate) changes: &'static str,
     /// Above the causes.
-    pub causes: &'static str,
+    pub(crate) causes: &'static str,
     /// Before what to do.
-    pub cure: &'static str,
+    pub(crate) cure: &'static str,
     /// Before the document of an example.
-    pub example: &'static str,
+    pub(crate) example: &'static str,
     /// Above the single receipts.
-    pub problems: &'static str,
+    pub(crate) problems: &'static str,
     /// Before an order.
-    pub order: &'static str,
+    pub(crate) order: &'static str,
     /// On the button to the list.
-    pub open: &'static str,
+    pub(crate) open: &'static str,
 }

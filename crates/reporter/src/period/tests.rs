@@ -30,12 +30,42 @@ fn every_period_has_the_days_that_people_mean() {
     // A Sunday.
     let now = "2026-11-22T14:30:00+03:00";
     for (period, first, last, before) in [
-        (Period::Today, date(2026, 11, 22), date(2026, 11, 22), "2026-11-21T14:30:00+03:00"),
-        (Period::Yesterday, date(2026, 11, 21), date(2026, 11, 21), "2026-11-21T00:00:00+03:00"),
-        (Period::ThisWeek, date(2026, 11, 16), date(2026, 11, 22), "2026-11-15T14:30:00+03:00"),
-        (Period::LastWeek, date(2026, 11, 9), date(2026, 11, 15), "2026-11-09T00:00:00+03:00"),
-        (Period::ThisMonth, date(2026, 11, 1), date(2026, 11, 30), "2026-10-22T14:30:00+03:00"),
-        (Period::LastMonth, date(2026, 10, 1), date(2026, 10, 31), "2026-10-01T00:00:00+03:00"),
+        (
+            Period::Today,
+            date(2026, 11, 22),
+            date(2026, 11, 22),
+            "2026-11-21T14:30:00+03:00",
+        ),
+        (
+            Period::Yesterday,
+            date(2026, 11, 21),
+            date(2026, 11, 21),
+            "2026-11-21T00:00:00+03:00",
+        ),
+        (
+            Period::ThisWeek,
+            date(2026, 11, 16),
+            date(2026, 11, 22),
+            "2026-11-15T14:30:00+03:00",
+        ),
+        (
+            Period::LastWeek,
+            date(2026, 11, 9),
+            date(2026, 11, 15),
+            "2026-11-09T00:00:00+03:00",
+        ),
+        (
+            Period::ThisMonth,
+            date(2026, 11, 1),
+            date(2026, 11, 30),
+            "2026-10-22T14:30:00+03:00",
+        ),
+        (
+            Period::LastMonth,
+            date(2026, 10, 1),
+            date(2026, 10, 31),
+            "2026-10-01T00:00:00+03:00",
+        ),
     ] {
         let bounds = seen(period, now, "Europe/Moscow");
         assert_eq!((bounds.first, bounds.last), (first, last), "{}", period.name());
@@ -54,8 +84,14 @@ fn a_day_is_the_day_of_the_store_and_not_of_utc() {
     ] {
         assert_eq!(seen(Period::Today, now, "Europe/Moscow").first, day);
     }
-    assert_eq!(seen(Period::Today, "2026-11-21T18:59:59Z", "Asia/Yekaterinburg").first, date(2026, 11, 21));
-    assert_eq!(seen(Period::Today, "2026-11-21T19:00:00Z", "Asia/Yekaterinburg").first, date(2026, 11, 22));
+    assert_eq!(
+        seen(Period::Today, "2026-11-21T18:59:59Z", "Asia/Yekaterinburg").first,
+        date(2026, 11, 21)
+    );
+    assert_eq!(
+        seen(Period::Today, "2026-11-21T19:00:00Z", "Asia/Yekaterinburg").first,
+        date(2026, 11, 22)
+    );
 }
 
 #[test]
@@ -72,18 +108,33 @@ fn days_on_which_the_clocks_change_are_whole_days() {
     }
     // Midnight itself is skipped.
     let day = date(2018, 11, 4);
-    let bounds = seen(Period::Days { first: day, last: day }, "2018-12-01T00:00:00Z", "America/Sao_Paulo");
+    let bounds = seen(
+        Period::Days { first: day, last: day },
+        "2018-12-01T00:00:00Z",
+        "America/Sao_Paulo",
+    );
     assert_eq!(told(&bounds)[0], "2018-11-04T01:00:00-02:00");
     // Moscow itself: the whole country went over to its present time.
     let day = date(2014, 10, 26);
-    let bounds = seen(Period::Days { first: day, last: day }, "2014-12-01T00:00:00Z", "Europe/Moscow");
-    assert_eq!(told(&bounds)[..2], ["2014-10-26T00:00:00+04:00", "2014-10-27T00:00:00+03:00"]);
+    let bounds = seen(
+        Period::Days { first: day, last: day },
+        "2014-12-01T00:00:00Z",
+        "Europe/Moscow",
+    );
+    assert_eq!(
+        told(&bounds)[..2],
+        ["2014-10-26T00:00:00+04:00", "2014-10-27T00:00:00+03:00"]
+    );
 }
 
 #[test]
 fn a_range_is_compared_with_as_many_days_before_it() {
     let range = |first, last| Period::Days { first, last };
-    let leap = seen(range(date(2028, 2, 27), date(2028, 3, 1)), "2028-03-05T00:00:00Z", "Europe/Moscow");
+    let leap = seen(
+        range(date(2028, 2, 27), date(2028, 3, 1)),
+        "2028-03-05T00:00:00Z",
+        "Europe/Moscow",
+    );
     assert_eq!(
         told(&leap),
         [
@@ -94,7 +145,11 @@ fn a_range_is_compared_with_as_many_days_before_it() {
         ]
     );
     assert!(leap.is_over);
-    let open = seen(range(date(2026, 11, 20), date(2026, 12, 31)), "2026-11-22T09:00:00Z", "Europe/Moscow");
+    let open = seen(
+        range(date(2026, 11, 20), date(2026, 12, 31)),
+        "2026-11-22T09:00:00Z",
+        "Europe/Moscow",
+    );
     assert!(!open.is_over);
     assert_eq!(told(&open)[3], "2026-10-11T12:00:00+03:00");
 }
@@ -102,7 +157,10 @@ fn a_range_is_compared_with_as_many_days_before_it() {
 #[test]
 fn a_month_so_far_is_compared_with_what_the_shorter_month_has() {
     let bounds = seen(Period::ThisMonth, "2026-03-31T12:00:00+03:00", "Europe/Moscow");
-    assert_eq!(told(&bounds)[2..], ["2026-02-01T00:00:00+03:00", "2026-02-28T12:00:00+03:00"]);
+    assert_eq!(
+        told(&bounds)[2..],
+        ["2026-02-01T00:00:00+03:00", "2026-02-28T12:00:00+03:00"]
+    );
 }
 
 #[test]
@@ -110,14 +168,26 @@ fn what_cannot_be_reckoned_is_refused_in_words() {
     let now: Timestamp = "2026-11-22T21:30:00Z".parse().expect("a time");
     let bounds = |first, last| Period::Days { first, last }.bounds(now, &zone("Europe/Moscow"));
     let refused = bounds(date(2026, 11, 22), date(2026, 11, 21)).expect_err("backwards");
-    assert_eq!(refused.to_string(), "the last day 2026-11-21 is before the first day 2026-11-22");
-    assert!(bounds(date(2026, 11, 23), date(2026, 11, 23)).is_ok(), "it has begun in Moscow");
+    assert_eq!(
+        refused.to_string(),
+        "the last day 2026-11-21 is before the first day 2026-11-22"
+    );
+    assert!(
+        bounds(date(2026, 11, 23), date(2026, 11, 23)).is_ok(),
+        "it has begun in Moscow"
+    );
     let refused = bounds(date(2026, 11, 24), date(2026, 11, 24)).expect_err("the future");
-    assert_eq!(refused.to_string(), "2026-11-24 has not begun yet in the zone Europe/Moscow");
-    assert_eq!(bounds(date(9999, 12, 31), date(9999, 12, 31)), Err(BadPeriod::Future {
-        first: date(9999, 12, 31),
-        zone: "Europe/Moscow".to_owned(),
-    }));
+    assert_eq!(
+        refused.to_string(),
+        "2026-11-24 has not begun yet in the zone Europe/Moscow"
+    );
+    assert_eq!(
+        bounds(date(9999, 12, 31), date(9999, 12, 31)),
+        Err(BadPeriod::Future {
+            first: date(9999, 12, 31),
+            zone: "Europe/Moscow".to_owned(),
+        })
+    );
     assert_eq!(bounds(date(-9999, 1, 1), date(-9999, 1, 1)), Err(BadPeriod::Endless));
     for name in ["", "Europe/Atlantis", "MSK+3", "../etc/passwd"] {
         assert_eq!(time_zone(name), Err(UnknownZone(name.to_owned())));

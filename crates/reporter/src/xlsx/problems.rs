@@ -26,11 +26,7 @@ const COLUMNS: [(&str, &str, u8); 11] = [
     ("Идентификатор", "Id", 38),
 ];
 
-pub(super) fn write(
-    sheet: &mut Worksheet,
-    statistics: &[Statistics],
-    language: Language,
-) -> Result<(), ExportError> {
+pub(super) fn write(sheet: &mut Worksheet, statistics: &[Statistics], language: Language) -> Result<(), ExportError> {
     let looks = Looks::new();
     sheet
         .set_name(language.choose("Требуют внимания", "Need attention"))
@@ -60,7 +56,13 @@ pub(super) fn write(
             let cure = problem.cure.as_ref().map_or("", |cure| in_language(cure, language));
             let code = code(problem.kind.as_deref(), problem.code.as_deref());
             sheet::text(sheet, row, 7, &code, Some(&looks.text))?;
-            sheet::text(sheet, row, 8, &said(problem.cause.as_ref(), language), Some(&looks.wrapped))?;
+            sheet::text(
+                sheet,
+                row,
+                8,
+                &said(problem.cause.as_ref(), language),
+                Some(&looks.wrapped),
+            )?;
             sheet::text(sheet, row, 9, cure, Some(&looks.wrapped))?;
             sheet::text(sheet, row, 10, &problem.id.to_string(), None)?;
         }
@@ -69,12 +71,19 @@ pub(super) fn write(
     sheet.autofilter(0, 0, row, last).map_err(ExportError::write)?;
     let missing: u64 = statistics
         .iter()
-        .map(|one| one.problems_in_all.saturating_sub(one.problems.len().try_into().unwrap_or(0)))
+        .map(|one| {
+            one.problems_in_all
+                .saturating_sub(one.problems.len().try_into().unwrap_or(0))
+        })
         .sum();
     if missing > 0 {
         let remark = match language {
-            Language::Ru => format!("Показаны не все: ещё {missing}. Полный список: kassa list --state failed|unknown."),
-            Language::En => format!("Not all are shown: {missing} more. The whole list: kassa list --state failed|unknown."),
+            Language::Ru => {
+                format!("Показаны не все: ещё {missing}. Полный список: kassa list --state failed|unknown.")
+            }
+            Language::En => {
+                format!("Not all are shown: {missing} more. The whole list: kassa list --state failed|unknown.")
+            }
         };
         sheet::text(sheet, row + 2, 0, &remark, Some(&looks.total))?;
     }

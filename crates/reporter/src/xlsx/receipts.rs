@@ -40,7 +40,9 @@ impl Receipts {
             .map_err(ExportError::write)?;
         sheet.set_freeze_panes(1, 0).map_err(ExportError::write)?;
         for (place, column) in (0..).zip(&COLUMNS) {
-            sheet.set_column_width(place, column.width).map_err(ExportError::write)?;
+            sheet
+                .set_column_width(place, column.width)
+                .map_err(ExportError::write)?;
             sheet::text(sheet, 0, place, column.heading(language), Some(&looks.heading))?;
         }
         Ok(Self {

@@ -54,7 +54,12 @@ fn formulas_carry_their_results_and_agree_with_the_receipts() {
     assert_eq!(numbers(total, 2), [2.0, 1700.5, 3.0, 3000.0, -1.0, -1299.5]);
     assert_eq!(numbers(row_of(&totals, "На листе «Чеки»"), 2), [2.0, 1700.5]);
     let formulas = read.worksheet_formula("Итоги").expect("formulas");
-    let all: Vec<&str> = formulas.rows().flatten().map(String::as_str).filter(|formula| !formula.is_empty()).collect();
+    let all: Vec<&str> = formulas
+        .rows()
+        .flatten()
+        .map(String::as_str)
+        .filter(|formula| !formula.is_empty())
+        .collect();
     assert!(all.contains(&"SUM(D9:D10)"), "{all:?}");
     assert!(all.contains(&"SUM('Чеки'!H2:H3)"), "{all:?}");
 }
@@ -103,7 +108,11 @@ fn a_sheet_that_cannot_hold_everything_says_so() {
 
 #[test]
 fn several_stores_are_added_up_below_their_own_totals() {
-    let mut read = drafted(&[samples::statistics(), samples::nothing()], Language::Ru, receipts::ROOM);
+    let mut read = drafted(
+        &[samples::statistics(), samples::nothing()],
+        Language::Ru,
+        receipts::ROOM,
+    );
     let totals = sheet(&mut read, "Итоги");
     assert_eq!(
         numbers(row_of(&totals, "Все магазины"), 2),

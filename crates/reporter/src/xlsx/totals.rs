@@ -103,8 +103,14 @@ impl Cursor<'_> {
                     words::time(&before.until, language)
                 ),
             ),
-            (language.choose("Состояние на", "As of"), words::time(&made_at, language)),
-            (language.choose("Вывод", "Verdict"), verdict(&statistics.verdict, language)),
+            (
+                language.choose("Состояние на", "As of"),
+                words::time(&made_at, language),
+            ),
+            (
+                language.choose("Вывод", "Verdict"),
+                verdict(&statistics.verdict, language),
+            ),
             (
                 language.choose("Сейчас в пути", "On their way now"),
                 self.open(statistics),
@@ -216,7 +222,12 @@ impl Cursor<'_> {
         sheet::text(self.sheet, self.row, 0, &heading, None)?;
         let range = format!("'{name}'!{column}2:{column}{last}");
         let sum = Money::from_kopecks(receipts.kopecks).to_string();
-        self.formula(COUNT, format!("=COUNT({range})"), &receipts.rows.to_string(), &looks.number)?;
+        self.formula(
+            COUNT,
+            format!("=COUNT({range})"),
+            &receipts.rows.to_string(),
+            &looks.number,
+        )?;
         self.formula(MONEY, format!("=SUM({range})"), &sum, &looks.money)?;
         self.row += 1;
         if let Some(remark) = receipts.remark() {

@@ -121,7 +121,7 @@ pub(super) async fn mail(
     let postman = Postman::new(config.mail.clone(), desks, ledger.clone(), mailer);
     let mut waiting = Vec::new();
     for (order, to) in orders {
-        let mailed = postman.mail_now(&order, &to).await;
+        let mailed = Box::pin(postman.mail_now(&order, &to)).await;
         let mailed = mailed.map_err(|error| match error.downcast_ref::<ledger::LedgerError>() {
             Some(outage) => exit::ledger(outage),
             None => error,

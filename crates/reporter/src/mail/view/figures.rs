@@ -51,12 +51,12 @@ pub(super) fn tiles(statistics: &Statistics, language: Language) -> Vec<Tile> {
     vec![
         tile(
             Tone::Good,
-            language.choose("Приход", "Sales"),
+            language.choose("Продажи", "Sales"),
             sum_of(statistics, registered(true)),
         ),
         tile(
             Tone::Good,
-            language.choose("Возврат", "Refunds"),
+            language.choose("Возвраты", "Refunds"),
             sum_of(statistics, registered(false)),
         ),
         tile(

@@ -1,6 +1,6 @@
 //! Causes, and single receipts that need a person.
 
-use receipt::Text;
+use receipt::{StateName, Text};
 
 use super::{CauseView, ProblemView, Tone};
 use crate::config::ReportSettings;
@@ -59,7 +59,7 @@ pub(super) fn problems(statistics: &Statistics, settings: &ReportSettings) -> Ve
     let shown = statistics.problems.iter().take(PROBLEMS_SHOWN);
     shown
         .map(|problem| {
-            let overdue = tone_of(problem.state) == Tone::Wait;
+            let overdue = problem.state == StateName::Waiting;
             ProblemView {
                 document: said::shortened(&problem.document, 40),
                 order: said::shortened(problem.order.as_deref().unwrap_or_default(), 40),
