@@ -24,6 +24,8 @@ mod own;
 #[expect(dead_code, reason = "the tests of webhooks use more of it")]
 mod receiver;
 mod repetitions;
+mod report;
+mod reporter;
 mod resell;
 mod restarts;
 mod strangers;

@@ -8,6 +8,7 @@ use anyhow::Context;
 use ledger::{GateSettings, Ledger, Watch, WorkerRole};
 use receipt::intake::Directory;
 use receipt::{AccountName, Limits, StoreCode, StoreSettings};
+use reporter::{MailConfig, ReportSettings};
 use serde::Deserialize;
 use service::config::{Loaded, Sources};
 use vendors::{AccountSettings, CallTimeouts, Registry};
@@ -31,6 +32,9 @@ pub(crate) struct Config {
     #[serde(default)]
     pub(crate) limits: BTreeMap<AccountName, Limits>,
     pub(crate) webhooks: webhooks::Config,
+    pub(crate) mail: MailConfig,
+    #[serde(default)]
+    pub(crate) reports: BTreeMap<StoreCode, ReportSettings>,
     #[serde(default)]
     pub(crate) accounts: BTreeMap<AccountName, AccountSettings>,
     #[serde(default)]
@@ -38,12 +42,13 @@ pub(crate) struct Config {
 }
 
 /// The commented defaults of all sections, in the order in which they are printed.
-pub(crate) const DEFAULTS: [&str; 6] = [
+pub(crate) const DEFAULTS: [&str; 7] = [
     service::DEFAULTS,
     sender::Config::DEFAULTS,
     poller::Config::DEFAULTS,
     GateSettings::DEFAULTS,
     webhooks::Config::DEFAULTS,
+    MailConfig::DEFAULTS,
     include_str!("defaults.toml"),
 ];
 
@@ -64,6 +69,9 @@ impl Config {
         let mut faults = vendors::registry::faults(&self.accounts, self.calls);
         for (code, store) in &self.stores {
             faults.extend(store.faults().into_iter().map(|fault| format!("stores.{code}.{fault}")));
+            if let Err(unknown) = reporter::time_zone(&store.time_zone) {
+                faults.push(format!("stores.{code}.time_zone: {unknown}"));
+            }
             if let Some(account) = self.accounts.get(&store.account) {
                 let wrong = vendors::non_fatal_faults(&account.vendor(), &store.non_fatal_codes);
                 faults.extend(
@@ -106,6 +114,7 @@ impl Config {
             }
         }
         faults.extend(self.webhooks.faults(&self.stores));
+        faults.extend(self.mail.faults(&self.reports, &self.stores));
         faults
     }
 

@@ -32,7 +32,7 @@ cargo xtask <command>
 
   bench [--rows N] [--output json]
                                   what the ledger's statements read beside N finished
-                                  receipts, compared with 20,000
+                                  receipts, compared with 60,000
 
   services up                     start Postgres and RabbitMQ for development, or find
                                   them healthy; prints their URLs for `eval`
