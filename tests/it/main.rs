@@ -1,5 +1,6 @@
 //! Cross-process tests: real executables, a real Postgres, a real `RabbitMQ`, and the simulated vendor's books.
 
+mod bench;
 mod broker;
 mod callbacks;
 mod chaos;

@@ -31,7 +31,7 @@ pub(crate) async fn measure(world: &World, settings: &Settings) -> anyhow::Resul
     let fleet = Empty::fleet(world).await?;
     fleet
         .publisher
-        .publish(&fleet.to, messages(Rows::Kassa, 1, receipts))
+        .publish(&fleet.to, messages(Rows::Kassa, &fleet.to, 1, receipts))
         .await?;
     fleet.store.checkpoint().await?;
     let mut sender = fleet.kassa.start("sender", &[])?;

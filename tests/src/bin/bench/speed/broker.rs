@@ -26,6 +26,13 @@ impl To {
             store,
         }
     }
+
+    const fn store(&self) -> &'static str {
+        match self {
+            Self::Work | Self::Celery => "main",
+            Self::Kassa { store, .. } => store,
+        }
+    }
 }
 
 /// A connection for declaring and publishing.
@@ -58,9 +65,7 @@ impl Publisher {
 
     /// Makes the queue of floor and peers anew: a quorum queue, as kassa's are.
     pub(crate) async fn fresh_queue(&self) -> anyhow::Result<()> {
-        self.channel
-            .queue_delete(WORK.into(), QueueDeleteOptions::default())
-            .await?;
+        self.delete_queue().await?;
         let quorum = AMQPValue::LongString(LongString::from("quorum"));
         let arguments = FieldTable::from(
             [(ShortString::from("x-queue-type"), quorum)]
@@ -72,6 +77,13 @@ impl Publisher {
             ..QueueDeclareOptions::default()
         };
         self.channel.queue_declare(WORK.into(), options, arguments).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn delete_queue(&self) -> anyhow::Result<()> {
+        self.channel
+            .queue_delete(WORK.into(), QueueDeleteOptions::default())
+            .await?;
         Ok(())
     }
 
@@ -146,15 +158,17 @@ pub(crate) struct Message {
 }
 
 /// The messages of a contest, numbered from `first`.
-pub(crate) fn messages(rows: Rows, first: u64, count: u64) -> impl Iterator<Item = Message> {
-    let filler = "x".repeat(1900);
+pub(crate) fn messages(rows: Rows, to: &To, first: u64, count: u64) -> impl Iterator<Item = Message> + use<> {
+    let store = to.store();
     (first..first + count).map(move |index| {
         let number = format!("N{index:08}");
         let body = match rows {
             Rows::Two => {
+                // About 2 KB that nobody can compress.
+                let filler: String = (0..58).map(|_| Uuid::new_v4().simple().to_string()).collect();
                 json!({ "id": Uuid::now_v7(), "number": number, "order": format!("order {number}"), "filler": filler })
             }
-            Rows::Kassa => kassa_tests::request::request("main", "sell", &number, &format!("goods of {number}")),
+            Rows::Kassa => kassa_tests::request::request(store, "sell", &number, &format!("goods of {number}")),
         };
         Message {
             number,

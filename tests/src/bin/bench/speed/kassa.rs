@@ -104,6 +104,8 @@ inn = "5544332219"
 sno = "osn"
 payment_address = "https://shop.example"
 company_email = "kassa@shop.example"
+# Nothing is tried again here; these delays are the ones that the harness knows how to clear away.
+retry_intervals = ["1s", "2s", "5s"]
 "#
         )
     };

@@ -45,7 +45,7 @@ pub(crate) async fn measure(world: &World, settings: &Settings, rate: f64) -> an
     )]
     let due = |elapsed: Duration| (rate * elapsed.as_secs_f64()) as u64;
     let all = due(lasting).max(1);
-    let mut messages = messages(Rows::Kassa, 1, all);
+    let mut messages = messages(Rows::Kassa, &fleet.to, 1, all);
     let mut published = HashMap::new();
     let mut confirms = Vec::new();
     let mut ticks = interval(TICK);

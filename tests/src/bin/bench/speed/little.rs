@@ -45,7 +45,7 @@ async fn with_slots(world: &World, settings: &Settings, slots: u64) -> anyhow::R
     let fleet = Empty::fleet(world).await?;
     fleet
         .publisher
-        .publish(&fleet.to, messages(Rows::Kassa, 1, receipts))
+        .publish(&fleet.to, messages(Rows::Kassa, &fleet.to, 1, receipts))
         .await?;
     let slots_text = slots.to_string();
     let environment = [("KASSA_SENDER__SLOTS", slots_text.as_str())];

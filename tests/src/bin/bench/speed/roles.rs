@@ -46,7 +46,7 @@ pub(crate) async fn measure(world: &World, settings: &Settings) -> anyhow::Resul
     let receipts = settings.receipts;
     fleet
         .publisher
-        .publish(&fleet.to, messages(Rows::Kassa, 1, receipts))
+        .publish(&fleet.to, messages(Rows::Kassa, &fleet.to, 1, receipts))
         .await?;
     kassa_tests::wait::until("the last receipt", Duration::from_secs(300), || async {
         Ok((fleet.store.finished("done").await? >= receipts).then_some(()))

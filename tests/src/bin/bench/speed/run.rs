@@ -97,7 +97,7 @@ impl Stage<'_> {
         let to = self.fill().await?;
         let publisher = Publisher::connect(&self.world.amqp_url).await?;
         publisher
-            .publish(&to, messages(self.rows, self.first, self.receipts))
+            .publish(&to, messages(self.rows, &to, self.first, self.receipts))
             .await?;
         drop(publisher);
         self.store.checkpoint().await?;
@@ -292,5 +292,5 @@ fn still_working(since: Instant, processes: &mut [Process], words: impl Fn() -> 
 /// The last lines of a log.
 fn end_of(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
-    lines[lines.len().saturating_sub(30)..].join("\n")
+    lines[lines.len().saturating_sub(8)..].join("\n")
 }

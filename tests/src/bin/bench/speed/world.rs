@@ -6,6 +6,8 @@ use kassa_tests::own::{Postgres, RabbitMq};
 use kassa_tests::urls::Servers;
 use uuid::Uuid;
 
+use super::broker::Publisher;
+use super::kassa::PREFIX;
 use super::machine::Machine;
 use super::proc::Tree;
 use super::vendor::Vendor;
@@ -61,9 +63,11 @@ impl World {
     }
 
     pub(crate) async fn machine(&self) -> anyhow::Result<Machine> {
+        // Its banner names it.
         let log = self.rabbitmq.as_ref().map(RabbitMq::log).unwrap_or_default();
-        let version = log.split("Starting RabbitMQ ").nth(1).and_then(|text| text.lines().next());
-        Machine::look(&self.database_url, version.unwrap_or("given").trim().to_owned()).await
+        let mut named = log.split("RabbitMQ ").skip(1).filter_map(|text| text.split_whitespace().next());
+        let version = named.find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+        Machine::look(&self.database_url, version.unwrap_or("given").to_owned()).await
     }
 
     pub(crate) fn around(&mut self) -> Around {
@@ -75,8 +79,10 @@ impl World {
         }
     }
 
-    /// Ends the vendor and removes the folder; the servers end when they are dropped.
+    /// Ends the vendor and clears away what the run has made; servers of its own end when they are dropped.
     pub(crate) async fn end(mut self) -> anyhow::Result<()> {
+        Publisher::connect(&self.amqp_url).await?.delete_queue().await?;
+        kassa_tests::shop::delete_topology_at(&self.amqp_url, PREFIX).await?;
         self.vendor.process.kill().await?;
         std::fs::remove_dir_all(&self.folder)?;
         Ok(())
