@@ -5,14 +5,23 @@ use std::process::Command;
 use kassa_tests::urls;
 use serde_json::Value;
 
-/// Every part but the peers, which come from PyPI, and the parts that last.
+/// Every part but the peers, which are installed from outside, and the roles.
 const PARTS: &str = "vendor,floor,kassa,latency,little,finished,backlog";
 
 #[test]
 fn the_benchmark_tells_every_figure_of_a_small_run_and_finds_every_receipt_once() -> anyhow::Result<()> {
     let output = Command::new(env!("CARGO_BIN_EXE_bench"))
         .args(["--only", PARTS, "--given-servers", "--quick", "--output", "json"])
-        .args(["--receipts", "40", "--finished", "100", "--backlog", "60", "--rate", "20"])
+        .args([
+            "--receipts",
+            "40",
+            "--finished",
+            "100",
+            "--backlog",
+            "60",
+            "--rate",
+            "20",
+        ])
         .env("KASSA_BIN", urls::executable("KASSA_BIN", "kassa")?)
         .output()?;
     let log = String::from_utf8_lossy(&output.stderr);

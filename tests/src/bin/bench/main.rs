@@ -6,6 +6,10 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 #![expect(clippy::float_arithmetic, reason = "measures and their ratios, no money")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the vendor serves connections until its process is ended, and settings to be tried come from the environment"
+)]
 
 mod print;
 mod seed;

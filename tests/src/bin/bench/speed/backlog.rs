@@ -49,7 +49,10 @@ pub(crate) async fn measure(world: &World, settings: &Settings) -> anyhow::Resul
     let arrivals = world.vendor.arrivals().await?;
     fleet.store.check_rows(receipts).await?;
     fleet.store.remove().await?;
-    ensure!(arrivals.iter().all(|arrival| arrival.times == 1), "a receipt came twice");
+    ensure!(
+        arrivals.iter().all(|arrival| arrival.times == 1),
+        "a receipt came twice"
+    );
 
     let at = |index: usize| Duration::from_micros(arrivals.get(index).map_or(0, |arrival| arrival.at_micros));
     let last = arrivals.len().saturating_sub(1);
@@ -63,7 +66,9 @@ pub(crate) async fn measure(world: &World, settings: &Settings) -> anyhow::Resul
         receipts,
         seconds: (at(last) - at(0)).as_secs_f64(),
         per_second: rate(0, last),
-        tenths_per_second: (0..PIECES).map(|number| rate(piece(number), piece(number + 1))).collect(),
+        tenths_per_second: (0..PIECES)
+            .map(|number| rate(piece(number), piece(number + 1)))
+            .collect(),
         flatness: rate(piece(7), last) / rate(piece(1), piece(4)),
     })
 }

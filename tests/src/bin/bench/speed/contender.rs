@@ -91,7 +91,7 @@ impl Who {
     pub(crate) const fn share(self, receipts: u64) -> u64 {
         let share = match self {
             Self::OneByOne => receipts / 20,
-            Self::Celery(_) => receipts / 12,
+            Self::Celery(_) => receipts / 10,
             Self::Asyncio { .. } => receipts / 5,
             Self::Batched | Self::Kassa | Self::KassaWithPoller | Self::KassaUntilWaiting => receipts,
         };
@@ -110,11 +110,9 @@ impl Who {
         match self {
             Self::OneByOne => Some(Mode::OneByOne),
             Self::Batched => Some(Mode::Batched),
-            Self::Celery(_)
-            | Self::Asyncio { .. }
-            | Self::Kassa
-            | Self::KassaWithPoller
-            | Self::KassaUntilWaiting => None,
+            Self::Celery(_) | Self::Asyncio { .. } | Self::Kassa | Self::KassaWithPoller | Self::KassaUntilWaiting => {
+                None
+            }
         }
     }
 }

@@ -40,7 +40,6 @@ pub(crate) async fn measure(world: &World, settings: &Settings, rate: f64) -> an
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
         reason = "a few thousand a second for a few seconds"
     )]
     let due = |elapsed: Duration| (rate * elapsed.as_secs_f64()) as u64;
@@ -61,10 +60,6 @@ pub(crate) async fn measure(world: &World, settings: &Settings, rate: f64) -> an
             published.insert(id, (began.elapsed(), micros_now()));
             confirms.push(fleet.publisher.send(&fleet.to, message).await?);
             sent += 1;
-        }
-        if began.elapsed() > lasting {
-            // The last ones are due by a rounding.
-            tokio::task::yield_now().await;
         }
     }
     for confirm in confirms {

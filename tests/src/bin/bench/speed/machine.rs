@@ -24,7 +24,9 @@ impl Machine {
     /// `rabbitmq` is what the broker says of itself.
     pub(crate) async fn look(database_url: &str, rabbitmq: String) -> anyhow::Result<Self> {
         let mut connection = PgConnection::connect(database_url).await?;
-        let postgres = sqlx::query_scalar("SHOW server_version").fetch_one(&mut connection).await?;
+        let postgres = sqlx::query_scalar("SHOW server_version")
+            .fetch_one(&mut connection)
+            .await?;
         let cpuinfo = fs::read_to_string("/proc/cpuinfo")?;
         let meminfo = fs::read_to_string("/proc/meminfo")?;
         let field = |text: &str, name: &str| {

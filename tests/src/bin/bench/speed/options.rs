@@ -88,9 +88,7 @@ impl Options {
             sections,
             receipts,
             rounds: self.rounds.unwrap_or(if self.quick { 1 } else { 3 }),
-            finished: self
-                .finished
-                .unwrap_or(if self.quick { 100_000 } else { 10_000_000 }),
+            finished: self.finished.unwrap_or(if self.quick { 100_000 } else { 10_000_000 }),
             backlog: self.backlog.unwrap_or(or(100_000, 10_000)),
             rate: self.rate,
             seconds,

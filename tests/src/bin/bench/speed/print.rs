@@ -85,7 +85,11 @@ fn rest(report: &Report) {
         );
     }
     if let Some(backlog) = &report.backlog {
-        let tenths: Vec<String> = backlog.tenths_per_second.iter().map(|rate| format!("{rate:.0}")).collect();
+        let tenths: Vec<String> = backlog
+            .tenths_per_second
+            .iter()
+            .map(|rate| format!("{rate:.0}"))
+            .collect();
         println!(
             "backlog of {}: {:.0} s, {:.0}/s; tenths {}",
             backlog.receipts,

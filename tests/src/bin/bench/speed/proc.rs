@@ -53,7 +53,12 @@ fn members(stats: &BTreeMap<u32, Stat>, root: u32) -> Vec<u32> {
     let mut members = vec![root];
     let mut next = 0;
     while let Some(&parent) = members.get(next) {
-        members.extend(stats.iter().filter(|(_, stat)| stat.parent == parent).map(|(pid, _)| *pid));
+        members.extend(
+            stats
+                .iter()
+                .filter(|(_, stat)| stat.parent == parent)
+                .map(|(pid, _)| *pid),
+        );
         next += 1;
     }
     members

@@ -51,18 +51,37 @@ pub(crate) fn of(report: &Report) -> Vec<Ratio> {
     };
     // Else the floor is no floor, or a peer is not what it was when these ratios were first measured.
     let batched = Who::Batched;
-    compare(batched, Rows::Two, celery(Rows::Two), "check, simple rows: batched floor by Celery", AtLeast(15.0));
-    compare(batched, Rows::Two, asyncio(Rows::Two), "check, simple rows: batched floor by asyncio", AtLeast(7.0));
+    compare(
+        batched,
+        Rows::Two,
+        celery(Rows::Two),
+        "check, simple rows: batched floor by Celery",
+        AtLeast(15.0),
+    );
+    compare(
+        batched,
+        Rows::Two,
+        asyncio(Rows::Two),
+        "check, simple rows: batched floor by asyncio",
+        AtLeast(7.0),
+    );
     let rows = Rows::Kassa;
     compare(Who::Kassa, rows, celery(rows), "kassa by Celery", AtLeast(10.0));
     compare(Who::Kassa, rows, asyncio(rows), "kassa by asyncio", AtLeast(4.0));
     compare(Who::Kassa, rows, Some(batched), "kassa by batched floor", AtLeast(0.7));
 
     if let Some(latency) = &report.latency {
-        ratios.push(Ratio::new("p99 from publishing to the vendor at half load, ms", latency.p99_ms, AtMost(50.0)));
+        ratios.push(Ratio::new(
+            "p99 from publishing to the vendor at half load, ms",
+            latency.p99_ms,
+            AtMost(50.0),
+        ));
     }
     for little in &report.little {
-        let what = format!("part of Little's limit at {} ms with {} slots", little.latency_ms, little.slots);
+        let what = format!(
+            "part of Little's limit at {} ms with {} slots",
+            little.latency_ms, little.slots
+        );
         ratios.push(Ratio::new(what, little.part, AtLeast(0.95)));
     }
     if let Some(finished) = &report.finished {
@@ -70,18 +89,33 @@ pub(crate) fn of(report: &Report) -> Vec<Ratio> {
         ratios.push(Ratio::new(what, finished.ratio, AtLeast(0.9)));
     }
     for role in &report.roles {
-        ratios.push(Ratio::new(format!("memory of {}, MB", role.role), role.idle_megabytes, AtMost(40.0)));
-        ratios.push(Ratio::new(format!("idle CPU of {}, %", role.role), role.idle_cpu_percent, AtMost(1.0)));
+        ratios.push(Ratio::new(
+            format!("memory of {}, MB", role.role),
+            role.idle_megabytes,
+            AtMost(40.0),
+        ));
+        ratios.push(Ratio::new(
+            format!("idle CPU of {}, %", role.role),
+            role.idle_cpu_percent,
+            AtMost(1.0),
+        ));
     }
     if let Some(backlog) = &report.backlog {
-        ratios.push(Ratio::new("last third of the backlog by the first third", backlog.flatness, AtLeast(0.9)));
+        ratios.push(Ratio::new(
+            "last third of the backlog by the first third",
+            backlog.flatness,
+            AtLeast(0.9),
+        ));
     }
     ratios
 }
 
 /// The quickest of a kind.
 fn best(report: &Report, rows: Rows, is_one: fn(Who) -> bool) -> Option<Who> {
-    let of_kind = report.medians.iter().filter(|it| it.rows == rows && is_one(it.contender));
+    let of_kind = report
+        .medians
+        .iter()
+        .filter(|it| it.rows == rows && is_one(it.contender));
     of_kind
         .max_by(|a, b| a.per_second.median.total_cmp(&b.per_second.median))
         .map(|it| it.contender)

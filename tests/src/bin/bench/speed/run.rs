@@ -127,12 +127,9 @@ impl Stage<'_> {
     fn state(&self) -> &'static str {
         match self.who {
             Who::KassaUntilWaiting => "waiting",
-            Who::OneByOne
-            | Who::Batched
-            | Who::Celery(_)
-            | Who::Asyncio { .. }
-            | Who::Kassa
-            | Who::KassaWithPoller => "done",
+            Who::OneByOne | Who::Batched | Who::Celery(_) | Who::Asyncio { .. } | Who::Kassa | Who::KassaWithPoller => {
+                "done"
+            }
         }
     }
 

@@ -65,7 +65,10 @@ impl World {
     pub(crate) async fn machine(&self) -> anyhow::Result<Machine> {
         // Its banner names it.
         let log = self.rabbitmq.as_ref().map(RabbitMq::log).unwrap_or_default();
-        let mut named = log.split("RabbitMQ ").skip(1).filter_map(|text| text.split_whitespace().next());
+        let mut named = log
+            .split("RabbitMQ ")
+            .skip(1)
+            .filter_map(|text| text.split_whitespace().next());
         let version = named.find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
         Machine::look(&self.database_url, version.unwrap_or("given").to_owned()).await
     }

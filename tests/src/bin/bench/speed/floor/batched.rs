@@ -77,7 +77,7 @@ async fn accept(
             tokio::spawn(async move {
                 let called = worker.vendor.post(receipt.wire.clone()).await;
                 drop(permit);
-                match called.and_then(|(answer, took)| answered(worker.rows, receipt, answer, took)) {
+                match called.and_then(|(answer, took)| answered(worker.rows, &receipt, answer, took)) {
                     Ok(answered) => drop(to_record.send((tag, answered)).await),
                     // The run does not come to its end, and whoever waits for it shows this.
                     Err(error) => tell(&error),

@@ -13,7 +13,7 @@ pub(super) async fn run(worker: Worker, queue: &str) -> anyhow::Result<()> {
         let receipt = parse(worker.rows, &delivery.data)?;
         worker.store.accept(std::slice::from_ref(&receipt)).await?;
         let (answer, duration) = worker.vendor.post(receipt.wire.clone()).await?;
-        let answered = answered(worker.rows, receipt, answer, duration)?;
+        let answered = answered(worker.rows, &receipt, answer, duration)?;
         worker.store.record(std::slice::from_ref(&answered)).await?;
         worker
             .channel

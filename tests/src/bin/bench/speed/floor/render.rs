@@ -171,7 +171,14 @@ fn receipt(message: &[u8]) -> anyhow::Result<Receipt> {
         request.customer, request.lines, request.payments, request.total
     );
     let id = Uuid::now_v7();
-    let event = event(id, &format!(r#""number":"{number}""#), order, &external_id, "queued", "null");
+    let event = event(
+        id,
+        &format!(r#""number":"{number}""#),
+        order,
+        &external_id,
+        "queued",
+        "null",
+    );
     Ok(Receipt {
         id,
         number: number.to_owned(),
@@ -185,7 +192,7 @@ fn receipt(message: &[u8]) -> anyhow::Result<Receipt> {
     })
 }
 
-pub(super) fn answered(rows: Rows, receipt: Receipt, answer: String, took: Duration) -> anyhow::Result<Answered> {
+pub(super) fn answered(rows: Rows, receipt: &Receipt, answer: String, took: Duration) -> anyhow::Result<Answered> {
     if rows == Rows::Two {
         return Ok(Answered {
             id: receipt.id,

@@ -42,8 +42,7 @@ pub(super) fn acceptor(folder: &Path) -> anyhow::Result<TlsAcceptor> {
     let mut roots = RootCertStore::empty();
     roots.add(authority.der().clone())?;
     let provider = Arc::new(ring::default_provider());
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()?;
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()?;
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier)
