@@ -1,6 +1,7 @@
 //! Cross-process tests: real executables, a real Postgres, a real `RabbitMQ`, and the simulated vendor's books.
 
 mod asyncapi;
+mod bench;
 mod broker;
 mod callbacks;
 mod chaos;
