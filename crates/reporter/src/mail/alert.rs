@@ -102,7 +102,11 @@ impl AlertOrder {
         let title = title(self.event(), name, self.count, language);
         let moment = |time: Option<Timestamp>| time.map_or_else(String::new, |time| said::moment(time, &desk.zone));
         let (first, last) = (moment(self.first), moment(self.last));
-        let when = if first == last { first } else { format!("{first} – {last}") };
+        let when = if first == last {
+            first
+        } else {
+            format!("{first} – {last}")
+        };
         let examples: Vec<ExampleView> = if self.is_about_an_account() {
             Vec::new()
         } else {

@@ -70,7 +70,12 @@ pub async fn preview(ledger: &Ledger, desk: &Desk, order: &ReportOrder) -> anyho
 ///
 /// # Errors
 /// When the figures cannot be read.
-pub(crate) async fn prepare(ledger: &Ledger, desk: &Desk, order: &ReportOrder, mail: &Mail) -> anyhow::Result<Option<Ready>> {
+pub(crate) async fn prepare(
+    ledger: &Ledger,
+    desk: &Desk,
+    order: &ReportOrder,
+    mail: &Mail,
+) -> anyhow::Result<Option<Ready>> {
     let bounds = order.period().bounds(order.at, &desk.zone)?;
     let own = Days {
         first: bounds.first,

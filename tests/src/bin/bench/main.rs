@@ -2,8 +2,7 @@
 //!
 //! `cargo xtask bench --rows N`: what the ledger's statements cost beside N finished receipts, compared in one run with
 //! what they cost beside 60,000. Nothing that runs per receipt or per tick may grow with what is done. Blocks read are the
-//! measure, because they are
-//! the same on every machine; times are shown beside them.
+//! measure, because they are the same on every machine; times are shown beside them.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 #![expect(clippy::float_arithmetic, reason = "measures and their ratios, no money")]
