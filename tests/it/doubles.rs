@@ -227,6 +227,49 @@ async fn an_id_that_turns_out_registered_after_its_successor_was_is_told_once() 
 }
 
 #[tokio::test]
+async fn a_corrected_receipt_whose_former_one_is_registered_after_all_is_not_sent() -> anyhow::Result<()> {
+    within("corrected", &pace(), async |world| {
+        let refused = Action::Error(ErrorAnswer::new("driver", 128));
+        world.fault(Rule::new(Point::Processing, refused).times(1))?;
+        let mut all = world.all().await?;
+        world.publish("sell", "417").await?;
+        let former = world.until_state("417", "failed").await?;
+        anyhow::ensure!(all.stop(LIMIT).await?, "{}", all.log());
+        registered_after_all(world, OLD);
+
+        let mut correction = kassa_tests::request::request("main", "sell", "417", "417");
+        correction["lines"][1]["name"] = "Courier to the door".into();
+        world.shop.publish("main", correction.to_string().as_bytes()).await?;
+        let _sender = world.sender("second").await?;
+        let corrected = world
+            .until_row("417", |row| row.id != former.id && row.state == "failed")
+            .await?;
+        assert_eq!(corrected.external_id, NEW);
+        wait::until("the former one is done", LIMIT, async || {
+            let state: String = sqlx::query_scalar("SELECT state FROM transactions WHERE id = $1")
+                .bind(former.id)
+                .fetch_one(&world.pool)
+                .await?;
+            Ok((state == "done").then_some(()))
+        })
+        .await?;
+        assert!(
+            world.books().by_external_id(NEW).is_none(),
+            "the correction was never sent"
+        );
+        assert_eq!(world.registered("417"), 1);
+        assert!(told(world, "receipt.double").await?.is_empty());
+        let failed = told(world, "receipt.failed").await?;
+        assert_eq!(
+            failed.last().map(|told| &told["error"]["code"]),
+            Some(&"former_registered".into())
+        );
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn an_old_id_that_cannot_be_asked_about_keeps_the_next_one_from_being_sent() -> anyhow::Result<()> {
     within("unasked", &pace(), async |world| {
         let mut poller = rekeyed(world).await?;

@@ -29,7 +29,7 @@ fn direct(package: &Package) -> BTreeSet<&str> {
 }
 
 /// Our crates and which of our crates each may use.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("receipt", &[]),
     ("ledger", &["receipt"]),
     ("queue", &["receipt"]),
@@ -39,18 +39,19 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("sender", &["receipt", "ledger", "queue", "vendors", "service"]),
     ("poller", &["receipt", "ledger", "queue", "vendors", "service"]),
     ("webhooks", &["receipt", "ledger", "service"]),
+    ("reporter", &["receipt", "ledger", "service"]),
     ("simulator", &["receipt"]),
     (
         "kassa",
         &[
-            "receipt", "ledger", "queue", "vendors", "service", "producer", "sender", "poller", "webhooks",
+            "receipt", "ledger", "queue", "vendors", "service", "producer", "sender", "poller", "webhooks", "reporter",
         ],
     ),
     ("xtask", &[]),
 ];
 
 /// Outside libraries that have a home, and who may use them directly. The harness and its binaries may use anything.
-const HOMES: [(&str, &[&str]); 14] = [
+const HOMES: [(&str, &[&str]); 17] = [
     ("metrics-exporter-prometheus", &["service"]),
     ("lapin", &["queue"]),
     ("async-rs", &["queue"]),
@@ -66,6 +67,9 @@ const HOMES: [(&str, &[&str]); 14] = [
     ("clap", &["kassa", "simulator"]),
     ("comfy-table", &["kassa"]),
     ("rust_decimal", &["receipt"]),
+    ("lettre", &["reporter"]),
+    ("mrml", &["reporter"]),
+    ("rust_xlsxwriter", &["reporter"]),
 ];
 
 #[test]

@@ -1,10 +1,12 @@
 //! Cross-process tests: real executables, a real Postgres, a real `RabbitMQ`, and the simulated vendor's books.
 
 mod asyncapi;
+mod bench;
 mod broker;
 mod callbacks;
 mod chaos;
 mod checkonline;
+mod checkonline_gates;
 mod doubles;
 mod events;
 mod gates;
@@ -23,6 +25,8 @@ mod own;
 #[expect(dead_code, reason = "the tests of webhooks use more of it")]
 mod receiver;
 mod repetitions;
+mod report;
+mod reporter;
 mod resell;
 mod restarts;
 mod strangers;

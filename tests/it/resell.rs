@@ -34,6 +34,7 @@ client_id = "cloud"
 cert_file = "{cert}"
 key_file = "{key}"
 ca_file = "{ca}"
+call = "2s"
 
 [stores.cloud]
 account = "cloud"
@@ -542,6 +543,11 @@ async fn a_vendor_is_asked_now_and_one_without_a_status_is_said_to_have_none() -
         world.assert_done_once("C-1").await?;
         let (code, told, words) = command(world, &["update-one", "C-1", "--output", "json"]).await?;
         assert_eq!((code, &told["asked"]), (Some(0), &false.into()), "{words}");
+        let note = told["note"].as_str().unwrap_or_default();
+        assert!(note.contains("no status to ask for"), "{told}");
+        let (code, told, words) = command(world, &["update-all", "cloud", "--output", "json"]).await?;
+        assert_eq!((code, told.as_array().map(Vec::len)), (Some(0), Some(0)), "{words}");
+        assert!(words.contains("no status to ask for"), "{words}");
 
         // Without a poller the question stays due, and the exit code says to try later.
         publish(world, "main", "sell", "420").await?;

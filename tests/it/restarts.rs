@@ -188,6 +188,8 @@ async fn a_sender_that_dies_after_the_record_and_before_settling_a_pointer_leave
 async fn a_request_that_was_accepted_and_not_acknowledged_is_recognised_when_it_comes_again() -> anyhow::Result<()> {
     within("accepted", &pace(), async |world| {
         let mut first = world.sender("first").await?;
+        // A sender that is ready has a connection, and its consumers may still be on their way to the broker.
+        world.until_consumed("intake").await?;
         world.vendor.set(Flow::HoldRequests);
         world.broker.set(Flow::HoldRequests);
         world.publish("sell", "417").await?;

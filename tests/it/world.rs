@@ -325,16 +325,28 @@ impl World {
     }
 
     pub(crate) async fn depth_by(&self, shop: &Shop, queue: &str) -> anyhow::Result<u32> {
+        Ok(self.look_at(shop, queue).await?.message_count())
+    }
+
+    /// Waits until somebody consumes a queue.
+    pub(crate) async fn until_consumed(&self, queue: &str) -> anyhow::Result<()> {
+        wait::until(&format!("a consumer of {queue}"), LIMIT, async || {
+            let seen = self.look_at(&self.shop, queue).await?;
+            Ok((seen.consumer_count() > 0).then_some(()))
+        })
+        .await
+    }
+
+    async fn look_at(&self, shop: &Shop, queue: &str) -> anyhow::Result<lapin::Queue> {
         let options = QueueDeclareOptions {
             passive: true,
             ..QueueDeclareOptions::default()
         };
         let name = format!("{}.{queue}", self.fleet.prefix);
         let channel = shop.channel();
-        let queue = channel
+        Ok(channel
             .queue_declare(name.into(), options, FieldTable::default())
-            .await?;
-        Ok(queue.message_count())
+            .await?)
     }
 
     /// Messages that were not accepted: reason, body.

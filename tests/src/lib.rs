@@ -4,10 +4,12 @@
     reason = "a harness starts processes and reads the environment of the test command"
 )]
 
+pub mod browser;
 pub mod chaos;
 pub mod database;
 pub mod fleet;
 pub mod listener;
+pub mod mail_server;
 pub mod own;
 pub mod process;
 pub mod proxy;

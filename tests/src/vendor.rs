@@ -91,6 +91,7 @@ client_id = "{name}"
 cert_file = "{cert}"
 key_file = "{key}"
 ca_file = "{ca}"
+call = "2s"
 
 [stores.{name}]
 account = "{name}"

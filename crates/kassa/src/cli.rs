@@ -40,6 +40,8 @@ enum Command {
     List(ListArgs),
     /// Show one transaction with its history.
     Show(ShowArgs),
+    /// Count and sum the receipts of a period, name what needs a person, and export the register.
+    Report(commands::report::ReportArgs),
     /// Look at messages that were not accepted, replay or drop them.
     Dead(commands::dead::DeadArgs),
     /// End an unknown outcome after looking the receipt up at the vendor.
@@ -81,6 +83,8 @@ pub(crate) enum Role {
     Poller,
     /// Answers over HTTP: the API, and the callbacks of vendors.
     Http,
+    /// Mails reports by schedule, and alerts.
+    Reporter,
     /// Everything, for a small shop.
     All,
 }
@@ -243,6 +247,7 @@ pub(crate) async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Man(args) => commands::manual::man(&args),
         Command::List(args) => commands::list::run(config, args).await,
         Command::Show(args) => commands::show::run(config, &args).await,
+        Command::Report(args) => Box::pin(commands::report::run(config, &args)).await,
         Command::Dead(args) => commands::dead::run(config, args).await,
         Command::Resolve(args) => commands::resolve::run(config, &args).await,
         Command::Cancel(args) => commands::cancel::run(config, &args).await,

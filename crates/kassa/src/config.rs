@@ -8,6 +8,7 @@ use anyhow::Context;
 use ledger::{GateSettings, Ledger, Watch, WorkerRole};
 use receipt::intake::Directory;
 use receipt::{AccountName, Limits, StoreCode, StoreSettings};
+use reporter::{MailConfig, ReportSettings};
 use serde::Deserialize;
 use service::config::{Loaded, Sources};
 use vendors::{AccountSettings, CallTimeouts, Registry};
@@ -31,6 +32,9 @@ pub(crate) struct Config {
     #[serde(default)]
     pub(crate) limits: BTreeMap<AccountName, Limits>,
     pub(crate) webhooks: webhooks::Config,
+    pub(crate) mail: MailConfig,
+    #[serde(default)]
+    pub(crate) reports: BTreeMap<StoreCode, ReportSettings>,
     #[serde(default)]
     pub(crate) accounts: BTreeMap<AccountName, AccountSettings>,
     #[serde(default)]
@@ -38,12 +42,13 @@ pub(crate) struct Config {
 }
 
 /// The commented defaults of all sections, in the order in which they are printed.
-pub(crate) const DEFAULTS: [&str; 6] = [
+pub(crate) const DEFAULTS: [&str; 7] = [
     service::DEFAULTS,
     sender::Config::DEFAULTS,
     poller::Config::DEFAULTS,
     GateSettings::DEFAULTS,
     webhooks::Config::DEFAULTS,
+    MailConfig::DEFAULTS,
     include_str!("defaults.toml"),
 ];
 
@@ -64,6 +69,9 @@ impl Config {
         let mut faults = vendors::registry::faults(&self.accounts, self.calls);
         for (code, store) in &self.stores {
             faults.extend(store.faults().into_iter().map(|fault| format!("stores.{code}.{fault}")));
+            if let Err(unknown) = reporter::time_zone(&store.time_zone) {
+                faults.push(format!("stores.{code}.time_zone: {unknown}"));
+            }
             if let Some(account) = self.accounts.get(&store.account) {
                 let wrong = vendors::non_fatal_faults(&account.vendor(), &store.non_fatal_codes);
                 faults.extend(
@@ -106,6 +114,7 @@ impl Config {
             }
         }
         faults.extend(self.webhooks.faults(&self.stores));
+        faults.extend(self.mail.faults(&self.reports, &self.stores));
         faults
     }
 
@@ -171,5 +180,55 @@ impl Config {
             sender::Delays::Table => Vec::new(),
         };
         queue::Topology::new(&self.broker.prefix, &vendors, &delays)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One account of each vendor, without a word about times.
+    const ACCOUNTS: &str = r#"
+[database]
+url = "postgres://kassa@127.0.0.1/kassa"
+[broker]
+url = "amqp://127.0.0.1"
+[accounts.main]
+vendor = "atol"
+url = "https://online.atol.ru/possystem/v4"
+login = "shop"
+password = "secret"
+group_code = "shop_1"
+[accounts.second]
+vendor = "checkonline"
+url = "https://kkt.chekonline.ru"
+cert_file = "/etc/kassa/second.crt"
+key_file = "/etc/kassa/second.key"
+"#;
+
+    fn faults(with: &[(&str, &str)]) -> Vec<String> {
+        let with = with
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let sources = DEFAULTS.into_iter().chain([ACCOUNTS]);
+        let sources = sources.fold(Sources::new(with), Sources::defaults);
+        let loaded: Loaded<Config> = service::config::load(sources).expect("a configuration");
+        loaded.value.faults()
+    }
+
+    #[test]
+    fn the_default_lease_and_drain_outlast_the_slowest_vendors_call() {
+        assert_eq!(faults(&[]), Vec::<String>::new());
+        let slower = faults(&[("KASSA_ACCOUNTS__SECOND__CALL", "5m")]);
+        assert!(
+            slower.len() == 1 && slower[0].starts_with("sender.lease: "),
+            "{slower:?}"
+        );
+        let shorter = [("KASSA_SENDER__LEASE", "75s")];
+        assert!(faults(&shorter)[0].contains("at least 93s"), "{:?}", faults(&shorter));
+        let both = [("KASSA_SENDER__LEASE", "75s"), ("KASSA_ACCOUNTS__SECOND__CALL", "60s")];
+        assert_eq!(faults(&both), Vec::<String>::new());
+        let config = faults(&[("KASSA_ACCOUNTS__SECOND__CALL", "5s")]);
+        assert!(config[0].starts_with("accounts.second.call: "), "{config:?}");
     }
 }

@@ -31,6 +31,20 @@ pub(crate) fn print<T: Serialize>(
     seen_enough(written)
 }
 
+/// A document as `--output json` prints it.
+pub(crate) fn json<T: Serialize>(value: &T) -> anyhow::Result<String> {
+    Ok(format!("{}\n", safe_json(&serde_json::to_string_pretty(value)?)))
+}
+
+/// Rows as `--output plain` prints them.
+pub(crate) fn plain(rows: &[Vec<String>]) -> String {
+    let lines = rows.iter().map(|row| {
+        let cells: Vec<String> = row.iter().map(|cell| safe(cell).replace(['\t', '\n'], " ")).collect();
+        format!("{}\n", cells.join("\t"))
+    });
+    lines.collect()
+}
+
 /// Prints what is no table.
 pub(crate) fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
     seen_enough(std::io::stdout().lock().write_all(bytes))
@@ -42,6 +56,12 @@ pub(crate) fn suggest(output: Output, next: &str) {
     if output != Output::Json {
         eprintln!("Next: {}", safe(next));
     }
+}
+
+/// Says to people, beside the result, what it leaves out; machines read it on stderr.
+#[expect(clippy::print_stderr, reason = "beside the result of a command")]
+pub(crate) fn note(what: &str) {
+    eprintln!("note: {}", safe(what));
 }
 
 /// A pager that was closed has seen enough.

@@ -9,6 +9,7 @@ use anyhow::Context;
 use ledger::{Ledger, WorkerRole};
 use poller::Poller;
 use queue::{Broker, Pointers, Status};
+use reporter::{Desk, Mailer, Postman, Reporter};
 use sender::Sender;
 use service::health::{Check, Health};
 use service::supervise::Supervisor;
@@ -52,8 +53,9 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
 
     let health = Health::default();
     let database = health.check("database");
-    // What comes over HTTP waits for no broker, so a process that has nothing else is ready without one.
-    let needs_broker = roles.iter().any(|&role| role != Role::Http);
+    // What comes over HTTP waits for no broker, and neither does mail: a process that has nothing else is ready without
+    // one.
+    let needs_broker = roles.iter().any(|&role| needs_broker(role));
     let broker_check = needs_broker.then(|| health.check("broker"));
     // Before anything is claimed: an address that is taken ends the process, and claims would wait for their leases.
     let listening = service::health::serve(config.health.listen, health.clone(), Some(metrics), stop.clone()).await?;
@@ -78,6 +80,7 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
         false => None,
     };
     let webhooks_check = webhooks_check(&config, roles, &health);
+    let mail_check = wants(roles, Role::Reporter).then(|| health.check("mail"));
     let mut supervisor = Supervisor::new(health, stop.clone());
     watch_database(&mut supervisor, &ledger, database, &stop);
     if let Some(check) = broker_check {
@@ -87,6 +90,7 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
     accounts::bind(&config, &ledger, &stop).await?;
     // In every role, before anything makes an event.
     webhooks::bind(&config.stores, &ledger, &stop).await?;
+    reporter::bind(&config.reports, &ledger, &stop).await?;
     let parts = Parts {
         ledger: &ledger,
         broker: &broker,
@@ -112,7 +116,18 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
         dispatcher
     });
 
-    let left = stopped(&config, supervisor, sender, poller, dispatcher, &stop).await;
+    let reporter = match mail_check {
+        Some(check) => start_reporter(&config, &ledger, check, &mut supervisor, &stop)?,
+        None => None,
+    };
+
+    let crew = Crew {
+        sender,
+        poller,
+        dispatcher,
+        reporter,
+    };
+    let left = crew.stopped(&config, supervisor, &stop).await;
     // Its router holds the ledger, whose closing would wait for it.
     drop(http);
     pointers_stop.cancel();
@@ -124,47 +139,54 @@ pub(crate) async fn run(file: Option<PathBuf>, roles: &[Role]) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits for the stop and then for what is under way, all of it within the longest drain. Returns how many calls were
-/// left.
-async fn stopped(
-    config: &Config,
-    supervisor: Supervisor,
+/// Everything that has work under way when the stop comes.
+struct Crew {
     sender: Option<Sender>,
     poller: Option<Poller>,
     dispatcher: Option<Dispatcher>,
-    stop: &CancellationToken,
-) -> usize {
-    stop.cancelled().await;
-    // One bound for everything: the attempts outlive the loops that started them, and have the same time.
-    let drain = longest_drain(config);
-    let deadline = Instant::now() + drain;
-    let cut = async {
-        tokio::time::sleep_until(deadline).await;
-        // From here on nobody waits for a lost database any more.
-        sender.iter().for_each(Sender::abort);
-        poller.iter().for_each(Poller::abort);
-        dispatcher.iter().for_each(Dispatcher::abort);
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        () = cut => {}
-        joined = supervisor.join(drain + BEYOND_DRAIN) => {
-            if let Err(unfinished) = joined {
-                tracing::warn!("{unfinished}");
+    reporter: Option<Reporter>,
+}
+
+impl Crew {
+    /// Waits for the stop and then for what is under way, all of it within the longest drain. Returns how many calls were
+    /// left.
+    async fn stopped(self, config: &Config, supervisor: Supervisor, stop: &CancellationToken) -> usize {
+        stop.cancelled().await;
+        // One bound for everything: the attempts outlive the loops that started them, and have the same time.
+        let drain = longest_drain(config);
+        let deadline = Instant::now() + drain;
+        let cut = async {
+            tokio::time::sleep_until(deadline).await;
+            // From here on nobody waits for a lost database any more.
+            self.sender.iter().for_each(Sender::abort);
+            self.poller.iter().for_each(Poller::abort);
+            self.dispatcher.iter().for_each(Dispatcher::abort);
+            self.reporter.iter().for_each(Reporter::abort);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = cut => {}
+            joined = supervisor.join(drain + BEYOND_DRAIN) => {
+                if let Err(unfinished) = joined {
+                    tracing::warn!("{unfinished}");
+                }
             }
         }
+        let mut left = 0;
+        if let Some(sender) = self.sender {
+            left += sender.drained(deadline).await;
+        }
+        if let Some(poller) = self.poller {
+            left += poller.drained(deadline).await;
+        }
+        if let Some(dispatcher) = self.dispatcher {
+            left += dispatcher.drained(deadline).await;
+        }
+        if let Some(reporter) = self.reporter {
+            left += reporter.drained(deadline).await;
+        }
+        left
     }
-    let mut left = 0;
-    if let Some(sender) = sender {
-        left += sender.drained(deadline).await;
-    }
-    if let Some(poller) = poller {
-        left += poller.drained(deadline).await;
-    }
-    if let Some(dispatcher) = dispatcher {
-        left += dispatcher.drained(deadline).await;
-    }
-    left
 }
 
 /// What the roles are made of.
@@ -208,8 +230,21 @@ fn wants(roles: &[Role], role: Role) -> bool {
     roles.iter().any(|&named| named == role || named == Role::All)
 }
 
+const fn needs_broker(role: Role) -> bool {
+    match role {
+        Role::Sender | Role::Poller | Role::All => true,
+        Role::Http | Role::Reporter => false,
+    }
+}
+
 fn longest_drain(config: &Config) -> Duration {
-    config.sender.drain.max(config.poller.drain).max(config.http.drain)
+    let drains = [
+        config.sender.drain,
+        config.poller.drain,
+        config.http.drain,
+        config.mail.drain,
+    ];
+    drains.into_iter().max().unwrap_or_default()
 }
 
 /// Who made an attempt, for people who read the table: the machine and the process.
@@ -305,6 +340,40 @@ fn spawn_dispatcher(supervisor: &mut Supervisor, dispatcher: &Dispatcher, check:
         let (dispatcher, check) = (watching.clone(), Arc::clone(&check));
         async move { dispatcher.watch(&check).await }
     });
+}
+
+/// The reporter of a process; without a mail server it has nothing to do.
+fn start_reporter(
+    config: &Config,
+    ledger: &Ledger,
+    check: Check,
+    supervisor: &mut Supervisor,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<Reporter>> {
+    let Some(mailer) = Mailer::build(&config.mail)? else {
+        tracing::info!("no mail.server is configured; nothing is mailed");
+        check.ok();
+        return Ok(None);
+    };
+    let desks = Desk::all_of(&config.reports, &config.stores)?;
+    let postman = Postman::new(config.mail.clone(), desks, ledger.clone(), mailer);
+    let reporter = Reporter::new(postman, check, stop.clone());
+    let scheduling = reporter.clone();
+    supervisor.spawn("schedule reports", move || {
+        let reporter = scheduling.clone();
+        async move { reporter.schedule().await }
+    });
+    let alerting = reporter.clone();
+    supervisor.spawn("alert", move || {
+        let reporter = alerting.clone();
+        async move { reporter.alert().await }
+    });
+    let sending = reporter.clone();
+    supervisor.spawn("send mail", move || {
+        let reporter = sending.clone();
+        async move { reporter.send().await }
+    });
+    Ok(Some(reporter))
 }
 
 fn watch_database(supervisor: &mut Supervisor, ledger: &Ledger, check: Check, stop: &CancellationToken) {

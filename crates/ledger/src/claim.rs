@@ -102,6 +102,8 @@ pub(crate) struct Prober {
     pub(crate) token: Uuid,
     /// The transaction that is not wanted.
     pub(crate) except: Option<Uuid>,
+    /// Whether a receipt may be claimed whose doubt can still be settled by repeating.
+    pub(crate) takes_doubtful: bool,
 }
 
 /// What a pointer asks for, and the token by which the row knows its claimer.
@@ -243,6 +245,18 @@ impl Ledger {
                         AND t.due_at <= now() - $3::bigint * interval '1 millisecond'
                         AND NOT (t.state = 'sending' AND t.unfinished >= 2)
                         AND t.id IS DISTINCT FROM $7
+                        AND ($8::boolean OR NOT (
+                            t.state = 'sending'
+                            OR EXISTS (
+                                SELECT
+                                FROM registrations r
+                                WHERE r.transaction_id = t.id
+                                    AND r.generation = t.generation
+                                    AND r.doubt_since IS NOT NULL
+                                    -- Past its horizon it is not sent, and a person is told.
+                                    AND (r.doubt_until IS NULL OR r.doubt_until > now())
+                            )
+                        ))
                     -- Without an order the planner may rather read the table than the index.
                     ORDER BY t.due_at
                     LIMIT 1
@@ -262,14 +276,25 @@ impl Ledger {
                 CROSS JOIN LATERAL (
                     SELECT oldest.id, oldest.state
                     FROM (
-                        SELECT id, state
-                        FROM transactions
-                        WHERE account = p.account
-                            AND store = p.store
-                            AND due_at <= now() - $3::bigint * interval '1 millisecond'
-                            AND NOT (state = 'sending' AND unfinished >= 2)
-                            AND id IS DISTINCT FROM $7
-                        ORDER BY due_at
+                        SELECT t.id, t.state
+                        FROM transactions t
+                        WHERE t.account = p.account
+                            AND t.store = p.store
+                            AND t.due_at <= now() - $3::bigint * interval '1 millisecond'
+                            AND NOT (t.state = 'sending' AND t.unfinished >= 2)
+                            AND t.id IS DISTINCT FROM $7
+                            AND ($8::boolean OR NOT (
+                                t.state = 'sending'
+                                OR EXISTS (
+                                    SELECT
+                                    FROM registrations r
+                                    WHERE r.transaction_id = t.id
+                                        AND r.generation = t.generation
+                                        AND r.doubt_since IS NOT NULL
+                                        AND (r.doubt_until IS NULL OR r.doubt_until > now())
+                                )
+                            ))
+                        ORDER BY t.due_at
                         -- More than anybody has slots for. Only a number tells the planner that these are few; no more
                         -- rows are locked than the outer limit lets through.
                         LIMIT 1000
@@ -335,6 +360,7 @@ impl Ledger {
                 &self.worker,
                 prober.map(|prober| prober.token) as _,
                 prober.and_then(|prober| prober.except) as _,
+                prober.is_none_or(|prober| prober.takes_doubtful),
             )
         );
         readable(&self.pool, rows).await

@@ -155,7 +155,7 @@ impl Outcome {
             poll_ms: None,
             trials: None,
             next: None,
-            leaves_doubt: refusal.as_deref().is_some_and(|refusal| refusal.class.leaves_doubt()),
+            leaves_doubt: horizon.is_some() || refusal.as_deref().is_some_and(|refusal| refusal.class.leaves_doubt()),
             horizon_ms: horizon.map(millis),
             event: EventType::Done,
             body: None,

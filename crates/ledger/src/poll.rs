@@ -15,8 +15,9 @@ use crate::pool::Ledger;
 use crate::settle::{Entry, settle};
 
 impl Ledger {
-    /// Takes registrations whose poll is due, oldest first, at most `slots` of each account. Another process may take
-    /// them again after `hold`; asking twice does no harm.
+    /// Takes registrations whose poll is due, at most `slots` of each account. The stores of an account that have any get
+    /// equal parts, each its oldest first, so that a store with a great backlog keeps no other waiting. Another process
+    /// may take them again after `hold`; asking twice does no harm.
     ///
     /// # Errors
     /// An outage.
@@ -28,17 +29,65 @@ impl Ledger {
             fetch_all,
             sqlx::query!(
                 r#"
-            WITH picked AS (
-                SELECT due.transaction_id, due.generation
-                FROM unnest($1::text[], $2::bigint[]) AS quota (account, slots)
+            WITH RECURSIVE stores AS (
+                -- One step in the index for each store that has anything to ask about, now or later.
+                SELECT q.account, q.slots, (
+                    SELECT min(coalesce(r.store, ''))
+                    FROM registrations r
+                    WHERE r.account = q.account
+                        AND r.next_poll_at IS NOT NULL
+                ) AS store
+                FROM unnest($1::text[], $2::bigint[]) AS q (account, slots)
+                UNION ALL
+                SELECT s.account, s.slots, (
+                    SELECT min(coalesce(r.store, ''))
+                    FROM registrations r
+                    WHERE r.account = s.account
+                        AND coalesce(r.store, '') > s.store
+                        AND r.next_poll_at IS NOT NULL
+                )
+                FROM stores s
+                WHERE s.store IS NOT NULL
+            ),
+            ready AS (
+                SELECT s.account, s.slots, s.store
+                FROM stores s
                 CROSS JOIN LATERAL (
-                    SELECT transaction_id, generation
-                    FROM registrations
-                    WHERE account = quota.account
-                        AND next_poll_at <= now()
-                    ORDER BY next_poll_at
-                    LIMIT quota.slots
-                    FOR UPDATE SKIP LOCKED
+                    SELECT
+                    FROM registrations r
+                    WHERE r.account = s.account
+                        AND coalesce(r.store, '') = s.store
+                        AND r.next_poll_at <= now()
+                    -- Without an order the planner may rather read the table than the index.
+                    ORDER BY r.next_poll_at
+                    LIMIT 1
+                ) due
+            ),
+            places AS (
+                -- With fewer slots than stores, chance decides whose turn it is: nobody has to remember it.
+                SELECT
+                    account, store, slots,
+                    row_number() OVER (PARTITION BY account ORDER BY random()) AS place,
+                    count(*) OVER (PARTITION BY account) AS stores
+                FROM ready
+            ),
+            picked AS (
+                SELECT due.transaction_id, due.generation
+                FROM places p
+                CROSS JOIN LATERAL (
+                    SELECT oldest.transaction_id, oldest.generation
+                    FROM (
+                        SELECT transaction_id, generation
+                        FROM registrations
+                        WHERE account = p.account
+                            AND coalesce(store, '') = p.store
+                            AND next_poll_at <= now()
+                        ORDER BY next_poll_at
+                        -- More than anybody has slots for; no more rows are locked than the outer limit lets through.
+                        LIMIT 1000
+                        FOR UPDATE SKIP LOCKED
+                    ) oldest
+                    LIMIT p.slots / p.stores + CASE WHEN p.place <= p.slots % p.stores THEN 1 ELSE 0 END
                 ) due
             )
             UPDATE registrations r
@@ -52,6 +101,14 @@ impl Ledger {
             LEFT JOIN registrations successor
                 ON successor.transaction_id = picked.transaction_id
                 AND successor.generation = picked.generation + 1
+            LEFT JOIN transactions correction
+                ON correction.document_number = t.document_number
+                AND correction.store = t.store
+                AND correction.operation = t.operation
+                AND correction.document_part = t.document_part
+                AND correction.revision = t.revision + 1
+                -- The revisions of a resell's halves count resells and correct nothing.
+                AND t.operation IN ('sell', 'refund')
             WHERE r.transaction_id = picked.transaction_id
                 AND r.generation = picked.generation
             RETURNING
@@ -60,8 +117,10 @@ impl Ledger {
                 t.accepted_at AS "accepted_at: jiff_sqlx::Timestamp",
                 r.account, r.generation, r.external_id, r.vendor_uuid AS "vendor_uuid!", r.polls,
                 (extract(epoch FROM now() - coalesce(r.waiting_since, now())) * 1000)::bigint AS "age_ms!",
-                CASE WHEN r.generation <> t.generation THEN (
-                    extract(epoch FROM now() - coalesce(successor.created_at, r.waiting_since, r.created_at)) * 1000
+                CASE WHEN r.generation <> t.generation OR correction.id IS NOT NULL THEN (
+                    extract(epoch FROM now() - coalesce(
+                        correction.accepted_at, successor.created_at, r.waiting_since, r.created_at
+                    )) * 1000
                 )::bigint END AS retired_ms
             "#,
                 &accounts,

@@ -33,7 +33,8 @@ pub struct Polled {
     pub age: Duration,
     /// The transaction's state at the time of the claim.
     pub state: StateName,
-    /// Of a registration that is not the live one: how long ago the next one was opened.
+    /// Of a registration that is not the live one, or whose transaction was corrected: how long ago the next one was
+    /// opened.
     pub retired: Option<Duration>,
     /// Sends of the current cycle.
     pub trials: u32,
@@ -131,6 +132,19 @@ impl PollRecord {
             token: Uuid::new_v4(),
             holder: claimed.attempt,
             lease_ms: lease.until_claimable_ms(),
+        };
+        Self { kind, ..self }
+    }
+
+    /// The same as a question about the id of another transaction, which a claim's own transaction corrects. It moves
+    /// neither that transaction nor the claim, unless a document was found.
+    #[must_use]
+    pub fn before_correcting(self) -> Self {
+        let kind = Kind::Probe {
+            token: Uuid::new_v4(),
+            // Attempts are numbered from one, so nobody holds it.
+            holder: 0,
+            lease_ms: 0,
         };
         Self { kind, ..self }
     }

@@ -24,9 +24,24 @@ pub struct Probe {
     pub failed: u32,
     /// Whether a person has paused the account: then nothing real may be sent.
     pub is_paused: bool,
+    /// Kind and code of the answer for which the account is halted; `None` when the breaker has closed its gate.
+    pub halted_by: Option<(String, String)>,
+    /// Whether a receipt in doubt may be the probe.
+    takes_doubtful: bool,
     token: Uuid,
     /// What was sent as a probe last: the next one is another document, if there is one.
     last: Option<TransactionId>,
+}
+
+impl Probe {
+    /// The same, but no receipt is claimed for it that the vendor may hold already.
+    #[must_use]
+    pub fn without_doubt(self) -> Self {
+        Self {
+            takes_doubtful: false,
+            ..self
+        }
+    }
 }
 
 /// What a probe came to.
@@ -69,10 +84,12 @@ impl Ledger {
                 AND next_probe_at <= now()
                 AND (probe_until IS NULL OR probe_until <= now())
             RETURNING
-                account, probes, paused_at IS NOT NULL AS "is_paused!", probe_token AS "probe_token!", probe_transaction
+                account, probes, paused_at IS NOT NULL AS "is_paused!", probe_token AS "probe_token!", probe_transaction,
+                CASE WHEN reason = $3 THEN error_type END AS error_type, code
             "#,
                 &names,
                 millis(lease),
+                CloseReason::Halt.name(),
             )
         );
         rows.into_iter()
@@ -84,6 +101,8 @@ impl Ledger {
                     })?,
                     failed: u32::try_from(row.probes).unwrap_or(0),
                     is_paused: row.is_paused,
+                    halted_by: row.error_type.zip(row.code),
+                    takes_doubtful: true,
                     token: row.probe_token,
                     last: row.probe_transaction.map(TransactionId),
                 })
@@ -101,6 +120,7 @@ impl Ledger {
         let prober = |except| Prober {
             token: probe.token,
             except,
+            takes_doubtful: probe.takes_doubtful,
         };
         let last = probe.last.map(|last| last.0);
         let claimed = self.claim_behind_gate(&probe.account, prober(last), lease).await?;

@@ -4,11 +4,13 @@
 //! anything of the document may be registered, or may still come to be, another content is a conflict.
 
 use receipt::event::{Body, EventType, Subject};
+use receipt::policy::RETIRED_CHECKS;
 use receipt::{EventId, ExternalId, Receipt, StateName, TransactionId};
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::accept::{Acceptance, NewTransaction};
+use crate::claim::millis;
 use crate::error::LedgerError;
 use crate::limit::limited;
 use crate::pool::Ledger;
@@ -180,6 +182,17 @@ impl Ledger {
                 SELECT id, 0, account, external_id
                 FROM revised
             ),
+            watched AS (
+                -- The vendor's word for their death was believed; the ids are asked about again, as after a re-key.
+                UPDATE registrations r
+                SET next_poll_at = now() + $17::bigint * interval '1 millisecond',
+                    store = $2
+                FROM family
+                WHERE r.transaction_id = family.id
+                    AND r.vendor_uuid IS NOT NULL
+                    AND r.next_poll_at IS NULL
+                    AND EXISTS (SELECT FROM revised)
+            ),
             told AS (
                 INSERT INTO events (id, type, store, transaction_id, body)
                 SELECT $13, $14, store, id,
@@ -216,6 +229,7 @@ impl Ledger {
                 EventType::Accepted.name(),
                 body as Json<Body>,
                 new.first_state().name(),
+                millis(RETIRED_CHECKS[0]),
             )
         );
         let Some(row) = row else { return Ok(None) };

@@ -12,7 +12,7 @@
 //! | the cancelling half of a resell | done, and its new sale, held until now, is queued in the same commit |
 //! | cancelled by a person | stays so; `receipt.double`, because a person has to look again |
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use receipt::event::{Body, EventType, Subject};
@@ -262,7 +262,7 @@ async fn settle_distinct(
         ),
         news AS (
             SELECT
-                i.id, f.started_at, v.state AS state_before, v.generation AS live, v.version,
+                i.id, f.started_at, v.store, v.state AS state_before, v.generation AS live, v.version,
                 CASE WHEN i.kind = 'send' THEN f.id IS NOT NULL ELSE i.token IS DISTINCT FROM v.poll_token END AS fresh,
                 own.state IS DISTINCT FROM 'done' AS is_first_word,
                 coalesce(v.state = 'sending' AND v.fence = i.holder, false) AS is_held,
@@ -319,7 +319,8 @@ async fn settle_distinct(
                     AND s.generation <> i.generation
             ) other
             CROSS JOIN LATERAL (
-                -- A corrected request may have followed a failed one, under the next key.
+                -- A corrected request may have followed a failed one, under the next key. One of which nothing was sent
+                -- asks about the former one first.
                 SELECT
                     jsonb_agg(
                         jsonb_build_object(
@@ -339,7 +340,15 @@ async fn settle_distinct(
                     AND t.operation = v.operation
                     AND t.document_part = v.document_part
                     AND t.revision > v.revision
-                    AND t.state NOT IN ('failed', 'cancelled')
+                    AND (
+                        t.state IN ('sending', 'waiting', 'done', 'unknown')
+                        OR t.state NOT IN ('failed', 'cancelled') AND EXISTS (
+                            SELECT
+                            FROM registrations s
+                            WHERE s.transaction_id = t.id
+                                AND (s.doubt_since IS NOT NULL OR s.state IN ('waiting', 'done'))
+                        )
+                    )
             ) revision
         ),
         applied AS (
@@ -466,6 +475,8 @@ async fn settle_distinct(
                     THEN CASE WHEN r.callback_at IS NULL THEN now() + i.poll_ms * interval '1 millisecond' ELSE now() END
                     ELSE r.next_poll_at
                 END,
+                -- Polls are shared out by stores.
+                store = CASE WHEN i.poll_ms IS NULL THEN r.store ELSE coalesce(r.store, j.store) END,
                 callback_at = CASE WHEN i.kind = 'poll' THEN NULL ELSE r.callback_at END,
                 callback_rest_until = CASE
                     WHEN i.kind = 'poll' THEN now() + interval '1 second'
@@ -476,7 +487,8 @@ async fn settle_distinct(
             CROSS JOIN LATERAL (
                 SELECT i.fiscal IS NOT NULL
                     OR i.kind = 'send' AND j.moves AND i.vendor_uuid IS NOT NULL
-                    OR i.kind <> 'send' AND i.registration = 'dead' AS is_settled
+                    -- Of a send only when nothing stood in doubt, or when its answer has settled the doubt.
+                    OR i.registration = 'dead' AND (i.kind <> 'send' OR j.moves) AS is_settled
             ) d
             WHERE r.transaction_id = i.id
                 AND r.generation = i.generation
@@ -641,6 +653,11 @@ async fn settle_distinct(
         )
     );
 
+    let permits: HashSet<Uuid> = entries
+        .iter()
+        .filter(|entry| matches!(entry.kind, Kind::Probe { .. }) && entry.fiscal().is_none())
+        .map(|entry| entry.id.0)
+        .collect();
     Ok(rows
         .into_iter()
         .map(|row| {
@@ -653,6 +670,9 @@ async fn settle_distinct(
                 );
             }
             let recorded = match (row.fresh, row.moves || row.is_held) {
+                // A question before sending is a permission to send. Repeated, it is one only while the claim still
+                // holds: the first time may have been fenced off, and only its answer was lost.
+                (false, false) if permits.contains(&row.id) => Recorded::Fenced,
                 (false, _) => Recorded::Already,
                 (true, true) => Recorded::Applied,
                 (true, false) => Recorded::Fenced,

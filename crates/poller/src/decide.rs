@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use ledger::{PollVerdict, Polled};
-use receipt::{Decision, Doubt, Refusal, RetryClass, RetryPolicy, StoreSettings, Text};
+use receipt::{Decision, Doubt, Refusal, RetryClass, RetryPolicy, StateName, StoreSettings, Text};
 use vendors::News;
 
 /// How long a vendor keeps results (ATOL v4: 32 days, v5: 30); after it no poll will ever tell.
@@ -64,6 +64,13 @@ pub fn decide(
             };
             Decided {
                 verdict: match polled.retired {
+                    // The transaction has gone another way and goes on there; this is the last word about the id.
+                    None if polled.state != StateName::Waiting => match refusal.class {
+                        RetryClass::Rekey | RetryClass::Permanent => PollVerdict::Dead(None),
+                        RetryClass::Retry { .. } | RetryClass::Halt { .. } | RetryClass::Unknown => {
+                            PollVerdict::Unknown
+                        }
+                    },
                     None => after_refusal(&refusal, polled, policy, checks),
                     // It was known to be dead; an answer that proves less does not bring it back.
                     Some(retired) => PollVerdict::Dead(next_check(checks, retired)),

@@ -12,9 +12,6 @@ use receipt::intake::Prepared;
 
 use crate::poller::Context;
 
-/// How the types begin of messages that roles send to look after the broker; no request has such a type.
-const OUR_OWN: &str = "kassa.";
-
 /// Looks at what the broker dead-lettered.
 pub(crate) struct Drain {
     pub(crate) context: Arc<Context>,
@@ -27,14 +24,6 @@ impl Handler for Drain {
         if Pointer::decode(&delivery).is_ok() {
             // The table wakes its transaction; the message itself is worth nothing.
             tracing::warn!("a pointer was dead-lettered by the broker; its transaction is woken by the table");
-            return Disposition::Done;
-        }
-        if delivery
-            .message_type
-            .as_deref()
-            .is_some_and(|kind| kind.starts_with(OUR_OWN))
-        {
-            // A canary that found no queue: its sender knows by the missing answer.
             return Disposition::Done;
         }
         let request = Request {

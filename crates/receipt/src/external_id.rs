@@ -91,6 +91,14 @@ impl ExternalId {
         Self::parse(&format!("{base}__{}", generation.saturating_add(1)))
     }
 
+    /// Whether it is not the first key of its document, or of a half of a resell: it has a number behind `__`.
+    #[must_use]
+    pub fn is_numbered(&self) -> bool {
+        self.0
+            .rsplit_once("__")
+            .is_some_and(|(_, digits)| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()))
+    }
+
     /// The text that the vendor sees.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -155,6 +163,7 @@ mod tests {
         let first = id("417", "main", 0).expect("short");
         let second = first.next_generation().expect("short");
         assert_eq!(second.as_str(), "creditmemo_main_417__1");
+        assert!(second.is_numbered() && !first.is_numbered());
         assert_eq!(
             second.next_generation().expect("short").as_str(),
             "creditmemo_main_417__2"

@@ -64,6 +64,10 @@ pub struct StoreSettings {
     /// waiting all the same, asked about once an hour.
     #[serde(default = "one_day", with = "humantime_serde")]
     pub overdue_after: Duration,
+    /// Name of the zone in which this store's days of business begin and end, such as `Europe/Moscow`. Whoever loads the
+    /// settings checks it: this crate knows no zones.
+    #[serde(default = "moscow")]
+    pub time_zone: String,
     /// Where vendors reach this store's callbacks, up to their path; without it the address of the whole fleet.
     #[serde(default)]
     pub public_url: Option<String>,
@@ -83,6 +87,9 @@ pub enum Sending {
     /// A person.
     ByHand,
 }
+
+/// The time zone of a store that says nothing else, or is not configured any more.
+pub const TIME_ZONE: &str = "Europe/Moscow";
 
 /// The poll limit of transactions whose store is not configured any more.
 pub const OVERDUE_AFTER: Duration = Duration::from_secs(86_400);
@@ -212,6 +219,10 @@ fn max_trials() -> u32 {
 
 fn one_day() -> Duration {
     Duration::from_secs(86_400)
+}
+
+fn moscow() -> String {
+    TIME_ZONE.to_owned()
 }
 
 fn yes() -> bool {

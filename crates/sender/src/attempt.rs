@@ -16,10 +16,10 @@ use receipt::policy::Gate;
 use receipt::{Refusal, RetryClass, RetryPolicy, StateName, Text};
 use service::metrics;
 use tracing::Instrument;
-use vendors::{Call, Exchange, Rendering, Reply, Vendor};
+use vendors::{Call, Exchange, Origin, Rendering, Reply, Vendor};
 
 use crate::config::RECORDING;
-use crate::decide::{Decided, Sent, decide, forgotten};
+use crate::decide::{Before, Decided, Sent, decide, forgotten};
 use crate::predecessor;
 use crate::sender::Context;
 use crate::slots::Slot;
@@ -57,29 +57,29 @@ async fn run(context: &Arc<Context>, claimed: Claimed, claimed_at: Instant, slot
             return record(context, Some(vendor), claimed, reply, None, Gate::Open).await;
         }
     };
-    let horizon = past
+    let before = past
         .doubt
-        .map(|doubt| Instant::now() + doubt.left(vendor.idempotency_horizon(None)));
-    if horizon.is_some_and(|horizon| horizon <= Instant::now() + vendor.longest_call()) {
+        .map(|doubt| Before::of(doubt, vendor.idempotency_horizon(None), Instant::now()));
+    if before.is_some_and(|before| before.until <= Instant::now() + vendor.longest_call()) {
         let reply = not_called(forgotten(None));
-        return record(context, Some(vendor), claimed, reply, horizon, Gate::Open).await;
+        return record(context, Some(vendor), claimed, reply, before, Gate::Open).await;
     }
-    let (claimed, claimed_at) = match (&past.predecessor, vendor.follower()) {
-        (Some(predecessor), Some(follower)) => {
+    let (claimed, claimed_at) = match past.predecessor.clone() {
+        Some(predecessor) => {
             if is_too_late(context, vendor, claimed_at) {
                 return give_back(context, &claimed).await;
             }
-            let asked = predecessor::ask(context, vendor, follower, claimed, predecessor.clone(), &past);
+            let asked = predecessor::ask(context, claimed, claimed_at, predecessor, &past);
             let Some(cleared) = asked.await else { return };
             cleared
         }
-        (Some(_), None) | (None, Some(_) | None) => (claimed, claimed_at),
+        None => (claimed, claimed_at),
     };
     let wire_body = match wire_body(context, &claimed, vendor).await {
         Ok(Some(wire_body)) => wire_body,
         // The database is away and we are stopping: nothing was sent, and the lease says when it may be.
         Ok(None) => return,
-        Err(refusal) => return record(context, Some(vendor), claimed, not_called(refusal), horizon, Gate::Open).await,
+        Err(refusal) => return record(context, Some(vendor), claimed, not_called(refusal), before, Gate::Open).await,
     };
     if is_too_late(context, vendor, claimed_at) {
         return give_back(context, &claimed).await;
@@ -94,7 +94,7 @@ async fn run(context: &Arc<Context>, claimed: Claimed, claimed_at: Instant, slot
     let reply = vendor.register(&call).await;
     measure(&claimed, &reply);
     let gate = context.gates.note(&claimed, &reply.outcome, slot, began).await;
-    record(context, Some(vendor), claimed, reply, horizon, gate).await;
+    record(context, Some(vendor), claimed, reply, before, gate).await;
 }
 
 fn measure(claimed: &Claimed, reply: &Reply<vendors::Registered>) {
@@ -152,14 +152,13 @@ async fn wire_body(context: &Context, claimed: &Claimed, vendor: &dyn Vendor) ->
     }
 }
 
-/// Decides and writes down what a call came to. `horizon` is until when the doubt of earlier tries may be settled by
-/// repeating, if one stands.
+/// Decides and writes down what a call came to. `before` is the doubt of earlier tries, if one stands.
 async fn record(
     context: &Context,
     vendor: Option<&dyn Vendor>,
     claimed: Claimed,
     reply: Reply<vendors::Registered>,
-    horizon: Option<Instant>,
+    before: Option<Before>,
     gate: Gate,
 ) {
     let store = context.directory.stores.get(&claimed.subject.store);
@@ -179,19 +178,27 @@ async fn record(
     });
     // What this try adds counts from its beginning: the recording may have to wait for a lost database.
     let adds = match (&outcome, vendor) {
-        (Err(refusal), Some(vendor)) if refusal.class.leaves_doubt() => Some(vendor.idempotency_horizon(Some(refusal))),
+        (Err(refusal), Some(vendor)) if leaves_doubt(vendor, refusal) => {
+            Some(vendor.idempotency_horizon(Some(refusal)))
+        }
         (Err(_) | Ok(_), Some(_) | None) => None,
     };
-    let left = horizon.map(|horizon| horizon.saturating_duration_since(Instant::now()));
+    let left = before.map(|before| before.until.saturating_duration_since(Instant::now()));
     let sent = Sent {
         operation: claimed.subject.operation,
         expected: claimed.expected(),
         doubt: claimed.doubt,
+        is_last_word: exchange.origin == Origin::Memory && before.is_none_or(|before| before.is_remembered),
         trials: claimed.trials,
         left: left.into_iter().chain(adds).min(),
     };
     let decided = decide(outcome, &sent, store, &policy, &context.moscow);
     finish(context, claimed, exchange, decided, adds).await;
+}
+
+/// Whether the vendor may hold the receipt after this refusal: by its class, or because its memory has failed.
+fn leaves_doubt(vendor: &dyn Vendor, refusal: &Refusal) -> bool {
+    refusal.class.leaves_doubt() || vendor.may_have_forgotten(&refusal.kind, &refusal.code)
 }
 
 /// Writes down what was decided. `horizon` is for how long a doubt that this try leaves may be settled by repeating.
@@ -292,6 +299,7 @@ fn not_called(refusal: Box<Refusal>) -> Reply<vendors::Registered> {
             http_status: None,
             answer: None,
             duration: Duration::ZERO,
+            origin: Origin::Fresh,
         },
         outcome: Err(refusal),
     }

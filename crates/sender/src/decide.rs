@@ -1,9 +1,9 @@
 //! From what the vendor said to what becomes of the transaction. Pure.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
-use ledger::Verdict;
+use ledger::{Doubted, Verdict};
 use receipt::policy::Wake;
 use receipt::{Decision, Doubt, Expected, Operation, Refusal, RetryClass, RetryPolicy, StoreSettings, Text};
 use vendors::{Adopted, Registered};
@@ -17,10 +17,36 @@ pub struct Sent<'a> {
     pub expected: Expected<'a>,
     /// What earlier tries of this registration had left behind.
     pub doubt: Doubt,
+    /// Whether a refusal tells what became of the id, earlier tries included: the vendor repeats it from its memory, and
+    /// has a memory of every earlier try.
+    pub is_last_word: bool,
     /// Sends of the current cycle that were counted before this one.
     pub trials: u32,
     /// For how long from now the vendor is known to recognise the id; `None` when no doubt stands, this try included.
     pub left: Option<Duration>,
+}
+
+/// The doubt that earlier tries left behind.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Before {
+    /// Until when it may be settled by repeating.
+    pub(crate) until: Instant,
+    /// Whether the vendor keeps what it answered to those tries. An answer after which it recognises a repetition for a
+    /// shorter time than after a silence is one that it does not keep.
+    pub(crate) is_remembered: bool,
+}
+
+impl Before {
+    /// `silent` is how long the vendor recognises a repetition after a try that ended without a word.
+    #[must_use]
+    pub(crate) fn of(doubt: Doubted, silent: Duration, now: Instant) -> Self {
+        let since_the_try = silent.saturating_sub(doubt.age);
+        Self {
+            until: now + doubt.left(silent),
+            // The two differ by the length of a call and its recording where no answer has cut the time short.
+            is_remembered: doubt.left.is_none_or(|left| left >= since_the_try / 2),
+        }
+    }
 }
 
 /// What follows a send, why, and whether a pointer wakes it.
@@ -66,7 +92,17 @@ pub fn decide(
             Some(foreign) => settled(Verdict::Unknown, Some(foreign)),
         },
         Err(refusal) => {
-            let decision = policy.decide(&refusal.class, sent.doubt, sent.trials);
+            // What the vendor repeats from its memory is what became of the id: it settles the doubt, and the record of a
+            // dead registration clears it.
+            let doubt = match refusal.class {
+                RetryClass::Permanent if sent.is_last_word => Doubt::None,
+                RetryClass::Permanent
+                | RetryClass::Rekey
+                | RetryClass::Retry { .. }
+                | RetryClass::Halt { .. }
+                | RetryClass::Unknown => sent.doubt,
+            };
+            let decision = policy.decide(&refusal.class, doubt, sent.trials);
             match decision.clone().within(sent.left) {
                 Decision::Retry { delay, trials, wake } => Decided {
                     verdict: Verdict::Retry { delay, trials },
@@ -156,6 +192,7 @@ mod tests {
                 accepted_at: stamped(),
             },
             doubt,
+            is_last_word: false,
             trials: 0,
             left,
         }
@@ -228,6 +265,42 @@ mod tests {
             "a minute is soon enough"
         );
         assert_eq!(first.refusal.expect("the vendor's").code, "249");
+    }
+
+    #[test]
+    fn a_refusal_from_the_vendors_memory_is_what_became_of_the_id_and_ends_the_doubt() {
+        let external_id = ours();
+        let judged = |class, is_last_word| {
+            let sent = Sent {
+                is_last_word,
+                ..sent(&external_id, Doubt::Stands, Some(DAY))
+            };
+            let policy = RetryPolicy::default();
+            decide(Err(refusal(class)), &sent, None, &policy, &moscow()).verdict
+        };
+        let rejected = judged(RetryClass::Permanent, true);
+        assert!(
+            matches!(rejected, Verdict::Failed(receipt::Failure::Rejected)),
+            "{rejected:?}"
+        );
+        assert!(matches!(judged(RetryClass::Permanent, false), Verdict::Unknown));
+        assert!(
+            matches!(judged(RetryClass::Unknown, true), Verdict::Unknown),
+            "a broken exchange is repeated from the memory too, and says nothing"
+        );
+        assert!(matches!(judged(RetryClass::Rekey, true), Verdict::Unknown));
+        assert!(matches!(judged(RetryClass::NOT_SEEN, true), Verdict::Retry { .. }));
+    }
+
+    #[test]
+    fn a_try_whose_answer_the_vendor_does_not_keep_is_not_in_its_memory() {
+        let month = 30 * DAY;
+        let minute = Duration::from_secs(60);
+        let before = |age, left| Before::of(Doubted { age, left }, month, Instant::now()).is_remembered;
+        assert!(before(minute, None), "it ended without a word");
+        assert!(before(DAY, Some(month - DAY - minute)), "a timeout");
+        assert!(!before(minute, Some(49 * minute)), "a silent board");
+        assert!(!before(29 * DAY, Some(Duration::ZERO)), "a silent board, long ago");
     }
 
     #[test]

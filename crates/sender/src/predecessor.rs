@@ -1,15 +1,19 @@
 //! Before a new id is sent, the id that it follows is asked about once more.
 //!
 //! A re-key rests on one answer that said the old id is dead. Vendors have been wrong, and the new id would then be a
-//! second receipt: so nothing is posted under it until the vendor has said so again, directly.
+//! second receipt: so nothing is posted under it until the vendor has said so again, directly. The same goes for a
+//! corrected receipt, whose predecessor is an id of the transaction that it corrects.
+//!
+//! These questions are not counted against the limits of polls: there is one for each send of a later id, which the limits
+//! of sends hold already.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use ledger::{Claimed, Evidence, Past, PollRecord, PollVerdict, Polled, Recorded, Verdict, until_taken};
-use receipt::{FiscalDocument, Refusal, RetryClass, Text};
-use vendors::{Exchange, Follower, News, Reply, Vendor};
+use receipt::{Doubt, Failure, FiscalDocument, Refusal, RetryClass, Text};
+use vendors::{Exchange, News, Origin, Reply};
 
 use crate::attempt::finish;
 use crate::decide::{Decided, forgotten};
@@ -31,24 +35,41 @@ enum Standing {
 /// Asks about the old id. Returns the claim, and since when it holds, if its own id may be sent.
 pub(crate) async fn ask(
     context: &Arc<Context>,
-    vendor: &dyn Vendor,
-    follower: &dyn Follower,
     claimed: Claimed,
+    claimed_at: Instant,
     predecessor: Polled,
     past: &Past,
 ) -> Option<(Claimed, Instant)> {
+    // A corrected receipt may go through another account than the one that it corrects.
+    let Some(vendor) = context.registry.get(&predecessor.account) else {
+        let reason = account_missing(&predecessor);
+        let decided = not_yet(context, &claimed, &predecessor, Some(&reason));
+        finish(context, claimed, not_asked(), decided, None).await;
+        return None;
+    };
+    let Some(follower) = vendor.follower() else {
+        return Some((claimed, claimed_at));
+    };
     let Reply { exchange, outcome } = follower.follow(&predecessor.vendor_uuid).await;
     let old = predecessor.external_id.clone();
+    let is_correction = predecessor.subject.transaction_id != claimed.subject.transaction_id;
     let record = |refusal, verdict| PollRecord::new(predecessor.clone(), evidence(&exchange), refusal, verdict);
     let word = Word {
         is_given: past.is_released,
+        is_correction,
         horizon: vendor.idempotency_horizon(None),
     };
     match standing(outcome, &predecessor, word, &context.moscow) {
+        Standing::Dead(refusal) if is_correction => {
+            let record = record(Some(refusal), PollVerdict::Dead(None)).before_correcting();
+            // It is evidence about another transaction and renews no claim, so ours holds as long as it did.
+            keep(context, record).await.map(|_| (claimed, claimed_at))
+        }
         Standing::Dead(refusal) => {
             let asked_at = Instant::now();
             let record = record(Some(refusal), PollVerdict::Dead(None));
-            match keep(context, &claimed, record).await {
+            let record = record.before_sending(&claimed, context.config.claim_lease());
+            match keep(context, record).await {
                 Some(Recorded::Applied | Recorded::Already) => Some((claimed, asked_at)),
                 Some(Recorded::Fenced) => {
                     tracing::warn!("the lease was over before the old id {old} was asked about; nothing is sent");
@@ -63,7 +84,17 @@ pub(crate) async fn ask(
                 "{old} is registered after all; {} is not sent",
                 claimed.external_id
             );
-            let _ = keep(context, &claimed, record(None, PollVerdict::Done(fiscal))).await;
+            let record = record(None, PollVerdict::Done(fiscal));
+            if is_correction {
+                // The correction ends first: while it is open, the document of the former receipt would look like one
+                // of two. If we die in between, the former id is asked about again by the poller.
+                let decided = superfluous(&claimed, &predecessor);
+                finish(context, claimed, exchange.clone(), decided, None).await;
+                let _ = keep(context, record.before_correcting()).await;
+            } else {
+                let record = record.before_sending(&claimed, context.config.claim_lease());
+                let _ = keep(context, record).await;
+            }
             None
         }
         Standing::Foreign(refusal) => {
@@ -83,10 +114,13 @@ pub(crate) async fn ask(
     }
 }
 
-/// Whether a person has said, by `resolve`, that nothing is registered under the old id.
+/// What people have said about the old id.
 #[derive(Debug, Clone, Copy)]
 struct Word {
+    /// By `resolve`: that nothing is registered under it.
     is_given: bool,
+    /// By a corrected receipt: that the vendor's refusal was right.
+    is_correction: bool,
     /// How long the vendor knows its ids.
     horizon: Duration,
 }
@@ -111,7 +145,9 @@ fn standing(outcome: Result<News, Box<Refusal>>, asked: &Polled, word: Word, reg
                 Standing::Undecided(Some(refusal))
             }
         },
-        Ok(News::None(Some(reason))) if word.is_given && asked.age >= word.horizon => Standing::Dead(reason),
+        Ok(News::None(Some(reason))) if (word.is_given || word.is_correction) && asked.age >= word.horizon => {
+            Standing::Dead(reason)
+        }
         Ok(News::None(reason)) => Standing::Undecided(reason),
         Err(refusal) => Standing::Undecided(Some(refusal)),
     }
@@ -119,8 +155,7 @@ fn standing(outcome: Result<News, Box<Refusal>>, asked: &Polled, word: Word, reg
 
 /// Keeps the question as evidence. While the claim holds, its lease begins anew, so that it need not be long enough for
 /// two calls; a document ends it.
-async fn keep(context: &Context, claimed: &Claimed, record: PollRecord) -> Option<Recorded> {
-    let record = record.before_sending(claimed, context.config.claim_lease());
+async fn keep(context: &Context, record: PollRecord) -> Option<Recorded> {
     match until_taken(&context.abort, "a question about the old id", || {
         context.ledger.record_poll(record.clone())
     })
@@ -180,6 +215,68 @@ fn not_yet(context: &Context, claimed: &Claimed, old: &Polled, reason: Option<&R
         },
         refusal: Some(Box::new(refusal)),
         pointer: store.is_some().then_some(soon),
+    }
+}
+
+/// What a corrected receipt comes to whose former receipt is registered after all. Of one that may have been sent already
+/// nobody knows.
+fn superfluous(claimed: &Claimed, former: &Polled) -> Decided {
+    let old = &former.external_id;
+    let in_doubt = claimed.doubt == Doubt::Stands;
+    let refusal = Refusal {
+        class: if in_doubt {
+            RetryClass::Unknown
+        } else {
+            RetryClass::Permanent
+        },
+        kind: "kassa".to_owned(),
+        code: "former_registered".to_owned(),
+        message: String::new(),
+        cause: Text::new(
+            format!("Прежний чек {old} всё-таки зарегистрирован, поэтому исправленный не отправлен."),
+            format!("The former receipt {old} is registered after all, so the corrected one is not sent."),
+        ),
+        cure: Text::new(
+            format!("Если чек {old} неверен, отмените его и зарегистрируйте заново (resell)."),
+            format!("If {old} is wrong, cancel it by a receipt and register it anew (resell)."),
+        ),
+    };
+    Decided {
+        verdict: if in_doubt {
+            Verdict::Unknown
+        } else {
+            Verdict::Failed(Failure::Rejected)
+        },
+        refusal: Some(Box::new(refusal)),
+        pointer: None,
+    }
+}
+
+fn account_missing(former: &Polled) -> Refusal {
+    let account = &former.account;
+    Refusal {
+        class: RetryClass::NOT_SEEN,
+        kind: "kassa".to_owned(),
+        code: "account_missing".to_owned(),
+        message: String::new(),
+        cause: Text::new(
+            format!("Учётная запись {account}, через которую отправлен прежний чек, не настроена."),
+            format!("The account {account}, through which the former receipt went, is not configured."),
+        ),
+        cure: Text::new(
+            format!("Верните раздел [accounts.{account}] в настройки."),
+            format!("Put the section [accounts.{account}] back into the configuration."),
+        ),
+    }
+}
+
+fn not_asked() -> Exchange {
+    Exchange {
+        request: String::from("not asked"),
+        http_status: None,
+        answer: None,
+        duration: Duration::ZERO,
+        origin: Origin::Fresh,
     }
 }
 
@@ -261,6 +358,7 @@ mod tests {
 
     const NO_WORD: Word = Word {
         is_given: false,
+        is_correction: false,
         horizon: Duration::from_secs(86_400),
     };
 
@@ -284,6 +382,24 @@ mod tests {
         assert!(!dead(Ok(News::None(None)), &old), "it is being made");
         assert!(!dead(Ok(document(90_000)), &old), "it is there");
         assert!(!dead(Err(refusal(RetryClass::NOT_SEEN)), &old), "nobody was asked");
+    }
+
+    #[test]
+    fn a_corrected_receipt_waits_for_no_answer_about_an_id_that_the_vendor_has_forgotten() {
+        let word = Word {
+            is_correction: true,
+            ..NO_WORD
+        };
+        let old = Polled {
+            age: NO_WORD.horizon,
+            ..asked()
+        };
+        let dead =
+            |outcome, asked: &Polled| matches!(super::standing(outcome, asked, word, &moscow()), Standing::Dead(_));
+        assert!(dead(Ok(News::None(Some(refusal(RetryClass::NOT_SEEN)))), &old));
+        assert!(!dead(Ok(News::None(Some(refusal(RetryClass::NOT_SEEN)))), &asked()));
+        assert!(!dead(Ok(News::Refused(refusal(RetryClass::Unknown))), &old));
+        assert!(!dead(Ok(document(90_000)), &old));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use ledger::{GateSettings, LedgerError, Probe, ProbeEnd};
 use receipt::{Refusal, RetryClass};
+use vendors::Vendor;
 
 use crate::attempt::attempt;
 use crate::config::{RECORDING, STARTING};
@@ -84,7 +85,7 @@ async fn run(context: Arc<Context>, probing: Probing) {
         Some(Ok(())) => true,
         None => false,
     };
-    let end = match real_send(&context, &probing).await {
+    let end = match real_send(&context, vendor.as_ref(), &probing).await {
         Sent::Decided => return,
         Sent::NothingToCome if answers => ProbeEnd::Works,
         // The next receipt that is accepted should not wait for what earlier ones have come to.
@@ -109,7 +110,7 @@ enum Sent {
     Unsent,
 }
 
-async fn real_send(context: &Arc<Context>, probing: &Probing) -> Sent {
+async fn real_send(context: &Arc<Context>, vendor: &dyn Vendor, probing: &Probing) -> Sent {
     if context.stop.is_cancelled() {
         return Sent::Unsent;
     }
@@ -117,11 +118,11 @@ async fn real_send(context: &Arc<Context>, probing: &Probing) -> Sent {
         return Sent::NothingToCome;
     }
     let claimed_at = Instant::now();
-    match context
-        .ledger
-        .claim_probe(&probing.probe, context.config.claim_lease())
-        .await
-    {
+    let probe = match &probing.probe.halted_by {
+        Some((kind, code)) if vendor.may_have_forgotten(kind, code) => probing.probe.clone().without_doubt(),
+        Some(_) | None => probing.probe.clone(),
+    };
+    match context.ledger.claim_probe(&probe, context.config.claim_lease()).await {
         Ok(Some(claimed)) => {
             let slot = Slot::Probe(probing.clone());
             attempt(Arc::clone(context), Box::new(claimed), slot, claimed_at).await;

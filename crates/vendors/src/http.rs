@@ -29,7 +29,7 @@ const LONGEST_ANSWER: usize = 1024 * 1024;
 /// connection that the server closes just as we write costs a doubt.
 const LONGEST_IDLE: Duration = Duration::from_secs(15);
 
-/// Time limits of one call to a vendor. The same for all accounts.
+/// Time limits of one call to a vendor, for all accounts whose section has none of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CallTimeouts {

@@ -15,5 +15,6 @@ pub use http::{CallTimeouts, UnusableHttp};
 pub use non_fatal::non_fatal_faults;
 pub use registry::{AccountIdentity, AccountSettings, KnownCode, Registry, RegistryError};
 pub use vendor::{
-    Adopted, Call, Caller, Exchange, Follower, LONGEST_ANSWER_KEPT, Named, News, Registered, Rendering, Reply, Vendor,
+    Adopted, Call, Caller, Exchange, Follower, LONGEST_ANSWER_KEPT, Named, News, Origin, Registered, Rendering, Reply,
+    Vendor,
 };

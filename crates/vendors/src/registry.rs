@@ -51,10 +51,10 @@ impl AccountSettings {
 
     /// Everything in the section that cannot work, one sentence each, naming the key.
     #[must_use]
-    pub fn faults(&self) -> Vec<String> {
+    pub fn faults(&self, timeouts: CallTimeouts) -> Vec<String> {
         match self {
             Self::Atol(settings) => settings.faults(),
-            Self::CheckOnline(settings) => settings.faults(),
+            Self::CheckOnline(settings) => settings.faults(timeouts),
         }
     }
 }
@@ -190,7 +190,7 @@ pub fn faults(accounts: &BTreeMap<AccountName, AccountSettings>, timeouts: CallT
     let of_timeouts = timeouts.faults().into_iter().map(|fault| format!("timeouts.{fault}"));
     let of_accounts = accounts.iter().flat_map(|(name, settings)| {
         settings
-            .faults()
+            .faults(timeouts)
             .into_iter()
             .map(move |fault| format!("accounts.{name}.{fault}"))
     });
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn a_section_is_read_by_its_vendor_and_tells_who_it_is() {
         let settings = account(GOOD).expect("an account");
-        assert!(settings.faults().is_empty());
+        assert!(settings.faults(CallTimeouts::default()).is_empty());
         assert_eq!(settings.vendor().as_str(), "atol");
         assert_eq!(
             settings.identity().to_string(),
@@ -280,6 +280,15 @@ mod tests {
         let registry = Registry::build(&accounts, CallTimeouts::default()).expect("no faults");
         let names: Vec<_> = registry.vendor_names().iter().map(ToString::to_string).collect();
         assert_eq!(names, VENDORS);
+        assert_eq!(
+            registry.longest_call(),
+            Duration::from_secs(91),
+            "the service may take its time"
+        );
+        let shorter = SECOND.replace("\"group\"", "\"call\":\"20s\",\"group\"");
+        let shorter = named("second", account(&shorter).expect("an account"));
+        let registry = Registry::build(&shorter, CallTimeouts::default()).expect("no faults");
+        assert_eq!(registry.longest_call(), Duration::from_secs(21));
         assert_eq!(
             second.identity().to_string(),
             "checkonline at kkt.chekonline.ru, group north, client shop-7, login shop-7"
@@ -321,10 +330,11 @@ mod tests {
     fn faults_of_files_and_templates_name_key_and_cure() {
         let broken = r#"{"vendor":"checkonline","url":"http://127.0.0.1:4444","group":"","client_id":"a b","cert_file":"",
             "key_file":"","ca_file":"","key_passphrase":"","ofd_url":"https://ofd.example/{{fn}}","cashier_number":99,
-            "timezone":12,"tax_ids":{"vat22":0}}"#;
-        let faults = account(broken).expect("an account").faults();
+            "timezone":12,"call":"5s","tax_ids":{"vat22":0}}"#;
+        let faults = account(broken).expect("an account").faults(CallTimeouts::default());
         let keys = [
             "url",
+            "call",
             "group",
             "client_id",
             "cert_file",
@@ -383,7 +393,7 @@ mod tests {
         ] {
             let faults = account(&GOOD.replace("https://online.atol.ru/possystem/v4", url))
                 .expect("an account")
-                .faults();
+                .faults(CallTimeouts::default());
             assert!(faults.len() == 1 && faults[0].starts_with(fault), "{url}: {faults:?}");
         }
         for url in [
@@ -392,7 +402,7 @@ mod tests {
             "http://[::1]:80/v4",
         ] {
             let settings = account(&GOOD.replace("https://online.atol.ru/possystem/v4", url)).expect("an account");
-            assert!(settings.faults().is_empty(), "{url}");
+            assert!(settings.faults(CallTimeouts::default()).is_empty(), "{url}");
         }
         let empty = account(r#"{"vendor":"atol","url":"","login":"a b","password":"","group_code":"","source":"ё"}"#);
         let accounts = named("main", empty.expect("an account"));

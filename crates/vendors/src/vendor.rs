@@ -41,6 +41,13 @@ pub trait Vendor: Send + Sync {
     /// after a try that ended without a word. A registration in doubt must not be sent again when it has passed.
     fn idempotency_horizon(&self, refusal: Option<&Refusal>) -> Duration;
 
+    /// Whether an account that is refused with this kind and code may no longer recognise its repetitions: its memory has
+    /// failed. Such a refusal halts the account and leaves a doubt as well, and while it lasts no receipt in doubt may be
+    /// sent to find out whether the account works again.
+    fn may_have_forgotten(&self, _kind: &str, _code: &str) -> bool {
+        false
+    }
+
     /// The longest that one [`Vendor::register`] can take, token included: the lease must be longer.
     fn longest_call(&self) -> Duration;
 }
@@ -120,6 +127,18 @@ pub struct Exchange {
     pub answer: Option<String>,
     /// From the first byte of the first call to the last byte of the last one.
     pub duration: Duration,
+    /// Whether the answer was made now.
+    pub origin: Origin,
+}
+
+/// Where an answer comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// The vendor looked at this request, as far as it says.
+    #[default]
+    Fresh,
+    /// The vendor says that it only repeats what it answered to an earlier try of the same id: that is what became of it.
+    Memory,
 }
 
 /// How much of an answer is stored, in bytes.

@@ -10,10 +10,13 @@ use crate::{
     workspace::{cargo, executables, with_executables, with_services},
 };
 
+/// Optimised, and quicker to build than `release`.
+const MEASURED: &str = "measured";
+
 /// Builds what the program needs and becomes it; so its exit code and its signals are ours. Returns only an error.
 pub(crate) fn play(name: &str, arguments: &[&str]) -> Result<Infallible> {
     let urls = services::up()?;
-    let mut played = build(name)?;
+    let mut played = build(name, "dev")?;
     with_services(played.args(arguments), &urls)?;
     Err(become_it(played))
 }
@@ -21,15 +24,25 @@ pub(crate) fn play(name: &str, arguments: &[&str]) -> Result<Infallible> {
 /// The same for a program that starts servers of its own, because it kills them.
 pub(crate) fn play_with_own_servers(name: &str, arguments: &[&str]) -> Result<Infallible> {
     services::programs()?;
-    let mut played = build(name)?;
-    with_executables(played.args(arguments))?;
+    let mut played = build(name, "dev")?;
+    with_executables(played.args(arguments), "dev")?;
     Err(become_it(played))
 }
 
-fn build(name: &str) -> Result<Command> {
+/// The same, built to be measured.
+pub(crate) fn measure(name: &str, arguments: &[&str]) -> Result<Infallible> {
+    services::programs()?;
+    let mut played = build(name, MEASURED)?;
+    with_executables(played.args(arguments), MEASURED)?;
+    Err(become_it(played))
+}
+
+fn build(name: &str, profile: &str) -> Result<Command> {
     let mut build = cargo();
     build.args([
         "build",
+        "--profile",
+        profile,
         "--package",
         "kassa",
         "--package",
@@ -39,7 +52,7 @@ fn build(name: &str) -> Result<Command> {
         "--bins",
     ]);
     ensure!(run(&mut build)?.success(), "{name} does not build");
-    Ok(Command::new(executables()?.join(name)))
+    Ok(Command::new(executables(profile)?.join(name)))
 }
 
 fn become_it(mut program: Command) -> anyhow::Error {

@@ -82,7 +82,7 @@ struct Described {
 }
 
 fn describe(urls: &Urls) -> Result<Described> {
-    let target = workspace::executables()?
+    let target = workspace::executables("dev")?
         .parent()
         .context("no target folder")?
         .to_path_buf();

@@ -20,10 +20,15 @@ pub(crate) fn root() -> PathBuf {
     manifest.ancestors().nth(2).unwrap_or(Path::new(".")).to_path_buf()
 }
 
-/// Where cargo puts the executables of the dev profile: xtask is one of them, wherever `target` was moved to.
-pub(crate) fn executables() -> Result<PathBuf> {
+/// Where cargo puts the executables of a profile. xtask is one of those of the dev profile, wherever `target` was moved
+/// to.
+pub(crate) fn executables(profile: &str) -> Result<PathBuf> {
     let own = env::current_exe().context("the path of xtask itself is not known")?;
-    Ok(own.parent().context("xtask lies in no folder")?.to_path_buf())
+    let dev = own.parent().context("xtask lies in no folder")?;
+    Ok(match profile {
+        "dev" => dev.to_path_buf(),
+        other => dev.with_file_name(other),
+    })
 }
 
 /// Cargo, started in the root of the checkout.
@@ -57,12 +62,12 @@ pub(crate) fn with_services(command: &mut Command, urls: &Urls) -> Result<()> {
     command
         .env("DATABASE_URL", &urls.database_url)
         .env("AMQP_URL", &urls.amqp_url);
-    with_executables(command)
+    with_executables(command, "dev")
 }
 
-/// Tells a program of ours where the other programs are.
-pub(crate) fn with_executables(command: &mut Command) -> Result<()> {
-    let executables = executables()?;
+/// Tells a program of ours where the other programs are, built in this profile.
+pub(crate) fn with_executables(command: &mut Command, profile: &str) -> Result<()> {
+    let executables = executables(profile)?;
     forget_own_package(command);
     command
         .env("KASSA_BIN", executables.join("kassa"))

@@ -62,15 +62,18 @@ pub enum VendorFault {
     CutAfterRegistration,
     /// Every token that it gave out is revoked.
     ExpiredTokens,
-    /// Its cash registers fail: refusals that are final, that prove the id dead, and that decide nothing.
+    /// Its cash registers fail: refusals that are final, that prove the id dead, that decide nothing, and that pass, some of
+    /// them after the document was closed.
     DeviceErrors,
     /// Its callbacks come many times, and forged ones among them.
     DuplicateCallbacks,
+    /// It accepts no client's certificate.
+    RevokedCertificates,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Sigkill(Role::Sender),
         Self::Sigkill(Role::Poller),
         Self::Sigkill(Role::Http),
@@ -95,6 +98,7 @@ impl Kind {
         Self::Vendor(VendorFault::ExpiredTokens),
         Self::Vendor(VendorFault::DeviceErrors),
         Self::Vendor(VendorFault::DuplicateCallbacks),
+        Self::Vendor(VendorFault::RevokedCertificates),
         Self::DeletedQueues,
     ];
 
@@ -126,6 +130,7 @@ impl Kind {
             Self::Vendor(VendorFault::ExpiredTokens) => "vendor_expired_tokens",
             Self::Vendor(VendorFault::DeviceErrors) => "vendor_device_errors",
             Self::Vendor(VendorFault::DuplicateCallbacks) => "duplicate_callbacks",
+            Self::Vendor(VendorFault::RevokedCertificates) => "vendor_revoked_certificates",
             Self::DeletedQueues => "deleted_queues",
         }
     }
@@ -135,7 +140,7 @@ impl Kind {
         match self {
             Self::Sigkill(_) | Self::BrokerKill9 | Self::PostgresImmediateStop => [100, 2_000],
             Self::Sigstop(_) => [300, 3_000],
-            Self::Cut(_) | Self::Vendor(VendorFault::ExpiredTokens) => [0, 3_000],
+            Self::Cut(_) | Self::Vendor(VendorFault::ExpiredTokens | VendorFault::RevokedCertificates) => [0, 3_000],
             Self::Slow(_) => [2_000, 6_000],
             // Long enough that receipts are taken meanwhile, whatever else is broken.
             Self::Vendor(VendorFault::DuplicateCallbacks | VendorFault::DeviceErrors) => [5_000, 8_000],

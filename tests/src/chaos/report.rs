@@ -91,7 +91,7 @@ pub struct Results {
     pub rekeyed: i64,
     /// How often a killed broker came back with nothing in it.
     pub broker_emptied: usize,
-    /// How often the operator replaced queues that a kill had left without a leader.
+    /// How many queues the operator replaced that a kill had left without their processes.
     pub queues_recreated: usize,
     /// Callbacks that reached their address.
     pub callbacks: u64,

@@ -29,6 +29,8 @@ enum Fault {
     Rules(Vec<Value>),
     /// Every callback so many times.
     Callbacks(u32),
+    /// No client's certificate is good.
+    Certificates,
 }
 
 /// What a document that the vendor refused for good makes of its receipt.
@@ -40,16 +42,33 @@ pub(super) enum Verdict {
     Dead,
     /// Nobody can tell: `unknown`.
     Undecided,
+    /// It is repeated under the same id and ends nothing.
+    Passing,
 }
 
 /// Answers of cash registers that a run plays, and what they mean: of ATOL Online (v4 document 5.23, section 11.2), and of
 /// CheckOnline (its sections 6.1 and 6.2; no answer of it proves an id dead without a person).
-const DEVICE_ERRORS: [(&str, i64, Verdict); 5] = [
+const DEVICE_ERRORS: [(&str, i64, Verdict); 11] = [
     ("driver", 128, Verdict::Refused),
     ("driver", 40, Verdict::Dead),
     ("driver", 2, Verdict::Undecided),
     ("device", 73, Verdict::Refused),
     ("fce", 6, Verdict::Undecided),
+    ("fce", 16, Verdict::Undecided),
+    ("device", 250, Verdict::Passing),
+    ("device", 249, Verdict::Passing),
+    ("device", 80, Verdict::Passing),
+    ("fce", 5, Verdict::Passing),
+    ("fce", 24, Verdict::Passing),
+];
+
+/// Those of CheckOnline that may come after the document was closed.
+const AFTER_THE_DOCUMENT: [(&str, i64); 5] = [
+    ("device", 250),
+    ("device", 249),
+    ("device", 80),
+    ("fce", 6),
+    ("fce", 16),
 ];
 
 impl FaultyVendor {
@@ -79,6 +98,11 @@ impl FaultyVendor {
                 let forged = self.forge_for(lasts, rng).await;
                 self.end(id).await?;
                 forged
+            }
+            VendorFault::RevokedCertificates => {
+                let id = self.begin(Fault::Certificates).await?;
+                tokio::time::sleep(lasts).await;
+                self.end(id).await
             }
             VendorFault::Status500
             | VendorFault::Status502
@@ -115,15 +139,16 @@ impl FaultyVendor {
 
     async fn put(&self, in_force: &[(u64, Fault)]) -> anyhow::Result<()> {
         let mut rules = Vec::new();
-        let mut callbacks = json!("on");
+        let (mut callbacks, mut certificates) = (json!("on"), json!("alert"));
         for (_, fault) in in_force {
             match fault {
                 Fault::Rules(more) => rules.extend_from_slice(more),
                 Fault::Callbacks(times) => callbacks = json!({ "repeated": times }),
+                Fault::Certificates => certificates = json!("revoked"),
             }
         }
         self.vendor
-            .set_faults(&json!({ "rules": rules, "callbacks": callbacks }))
+            .set_faults(&json!({ "rules": rules, "callbacks": callbacks, "certificates": certificates }))
             .await
     }
 
@@ -204,13 +229,25 @@ fn rules(fault: VendorFault, rng: &mut Rng) -> Vec<Value> {
         }
         VendorFault::DeviceErrors => DEVICE_ERRORS
             .iter()
-            .map(|(kind, code, _)| {
+            .map(|(kind, code, verdict)| {
                 let error = json!({ "type": kind, "code": code });
-                json!({"at": "processing", "do": { "error": error }, "probability": 0.25})
+                let probability = if *verdict == Verdict::Passing { 0.12 } else { 0.2 };
+                let rule = json!({"at": "processing", "do": { "error": error }, "probability": probability});
+                match AFTER_THE_DOCUMENT.contains(&(*kind, *code)) {
+                    true => with(rule, &[("when", when(rng)), ("vendor", "checkonline")]),
+                    false => rule,
+                }
             })
             .collect(),
-        VendorFault::ExpiredTokens | VendorFault::DuplicateCallbacks => Vec::new(),
+        VendorFault::ExpiredTokens | VendorFault::DuplicateCallbacks | VendorFault::RevokedCertificates => Vec::new(),
     }
+}
+
+fn with(mut rule: Value, keys: &[(&str, &str)]) -> Value {
+    for (key, value) in keys {
+        rule[*key] = json!(value);
+    }
+    rule
 }
 
 /// What the registers made of a receipt if a strike has made it fail: by the books where they have it, else by the answer

@@ -62,6 +62,11 @@ impl Postgres {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Its first process, from which all others descend, while it runs.
+    pub fn pid(&mut self) -> Option<u32> {
+        self.home.main()
+    }
+
     /// What it has logged.
     #[must_use]
     pub fn log(&self) -> String {

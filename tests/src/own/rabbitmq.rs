@@ -59,6 +59,11 @@ impl RabbitMq {
         format!("127.0.0.1:{}", self.ports[0])
     }
 
+    /// Its first process, from which all others but its port mapper descend, while it runs.
+    pub fn pid(&mut self) -> Option<u32> {
+        self.home.main()
+    }
+
     /// What it has logged.
     #[must_use]
     pub fn log(&self) -> String {

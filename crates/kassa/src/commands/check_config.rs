@@ -29,6 +29,9 @@ pub(crate) async fn run(file: Option<PathBuf>, args: &CheckArgs) -> anyhow::Resu
             );
         }
     }
+    for note in schedules(&config) {
+        eprintln!("note: {note}");
+    }
     if !args.offline {
         let ledger = Ledger::open(&config.database, "check-config")?;
         match needed(&config, &ledger).await {
@@ -47,6 +50,26 @@ pub(crate) async fn run(file: Option<PathBuf>, args: &CheckArgs) -> anyhow::Resu
         eprintln!("fault: {fault}");
     }
     Ok(ExitCode::FAILURE)
+}
+
+/// When reports are due, in words: five numbers and stars are easily wrong.
+fn schedules(config: &Config) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (code, settings) in &config.reports {
+        let Some(store) = config.stores.get(code).filter(|_| !settings.recipients.is_empty()) else {
+            continue;
+        };
+        for schedule in settings.schedules(store).unwrap_or_default() {
+            let next = schedule.next(jiff::Timestamp::now());
+            let next = next.map_or_else(|| "never".to_owned(), |next| next.to_string());
+            notes.push(format!(
+                "reports.{code}.{}: {} Next: {next}",
+                schedule.name.name(),
+                schedule.describe()
+            ));
+        }
+    }
+    notes
 }
 
 /// What open transactions need and the configuration no longer has.

@@ -9,6 +9,7 @@ pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod manual;
 pub(crate) mod migrate;
+pub(crate) mod report;
 pub(crate) mod resell;
 pub(crate) mod resolve;
 pub(crate) mod send;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use ledger::{Asked, Filter, Ledger, Standing};
-use receipt::{StateName, StoreCode};
+use receipt::{StateName, StoreCode, VendorName};
 use serde_json::json;
 use tokio::time::Instant;
 use vendors::Registry;
@@ -65,7 +65,7 @@ pub(crate) async fn one(file: Option<PathBuf>, args: &UpdateOneArgs) -> anyhow::
     let registry = Registry::build(&config.accounts, config.calls)?;
     let vendor = registry.get(&seen.account);
     if vendor.as_deref().is_some_and(|vendor| vendor.follower().is_none()) {
-        let words = format!("{} answers at once and has no status to ask for", seen.vendor);
+        let words = no_status(&seen.vendor);
         print_one(args, &seen, false, &words)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -113,6 +113,7 @@ pub(crate) async fn one(file: Option<PathBuf>, args: &UpdateOneArgs) -> anyhow::
 
 pub(crate) async fn all(file: Option<PathBuf>, args: &UpdateAllArgs) -> anyhow::Result<ExitCode> {
     let (config, ledger) = super::open(file)?;
+    let registry = Registry::build(&config.accounts, config.calls)?;
     let waiting = Filter {
         store: Some(args.store.to_string()),
         state: Some(StateName::Waiting),
@@ -123,6 +124,12 @@ pub(crate) async fn all(file: Option<PathBuf>, args: &UpdateAllArgs) -> anyhow::
     if before.is_empty() && !config.stores.contains_key(&args.store) {
         let why = format!("there is no store {}, and nothing of it waits", args.store);
         return Err(Failure::NotFound(why).into());
+    }
+    let account = config.stores.get(&args.store).map(|store| &store.account);
+    if let Some(vendor) = account.and_then(|account| registry.get(account))
+        && vendor.follower().is_none()
+    {
+        output::note(&format!("{}: {}", args.store, no_status(vendor.name())));
     }
     if args.dry_run {
         let rows = before.iter().map(|row| {
@@ -184,6 +191,10 @@ async fn until_answered(ledger: &Ledger, asked: &[Asked], seconds: u64) -> anyho
     }
 }
 
+fn no_status(vendor: &VendorName) -> String {
+    format!("{vendor} answers at once and has no status to ask for")
+}
+
 fn nobody_asked(seconds: u64) -> Failure {
     Failure::TryLater(format!(
         "the vendor was not asked within {seconds} s, and the question stays due. Does a poller run (kassa run poller), \
@@ -208,6 +219,7 @@ fn print_one(args: &UpdateOneArgs, seen: &Standing, asked: bool, words: &str) ->
         "vendor_uuid": seen.vendor_uuid,
         "state": seen.state,
         "asked": asked,
+        "note": words,
     });
     output::print(args.output, &HEADINGS, vec![line(seen, words)], &json)?;
     output::suggest(args.output, &format!("kassa show {id}"));

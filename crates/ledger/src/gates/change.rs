@@ -119,7 +119,8 @@ impl Ledger {
     }
 
     /// Makes receipts due whose refusals led to the closing of their account's gate: they wait for the gate now, and no
-    /// longer for the interval that they were given before it was known that the account is meant.
+    /// longer for the interval that they were given before it was known that the account is meant. A receipt whose last
+    /// send ended otherwise keeps its wait.
     ///
     /// # Errors
     /// An outage; they are then due after their interval.
@@ -131,13 +132,15 @@ impl Ledger {
             sqlx::query!(
                 r#"
             WITH waiting AS (
-                SELECT id
-                FROM transactions
-                WHERE id = ANY($1)
-                    AND state = 'retrying'
-                    AND coalesce(due_at > now(), false)
-                ORDER BY id
-                FOR NO KEY UPDATE
+                SELECT t.id
+                FROM transactions t
+                JOIN attempts a ON a.transaction_id = t.id AND a.number = t.fence
+                WHERE t.id = ANY($1)
+                    AND t.state = 'retrying'
+                    AND coalesce(t.due_at > now(), false)
+                    AND a.class = 'halt'
+                ORDER BY t.id
+                FOR NO KEY UPDATE OF t
             )
             UPDATE transactions t
             SET due_at = now(),

@@ -84,3 +84,24 @@ async fn two_processes_may_migrate_at_once_and_again() {
     assert_eq!(known[0], "0001 transactions");
     assert_eq!(one.migrate().await.expect("nothing to do"), known);
 }
+
+#[tokio::test]
+async fn an_index_whose_building_was_interrupted_is_built_anew() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger();
+    claimed(&ledger, "1").await;
+    claimed(&ledger, "2").await;
+    scratch.run("DELETE FROM _sqlx_migrations WHERE version = 14").await;
+    scratch.run("DROP INDEX transactions_accepted").await;
+    // Two rows have the same store: what is left behind has the name and serves nothing.
+    let refused = refused_by(
+        &scratch,
+        "CREATE UNIQUE INDEX CONCURRENTLY transactions_accepted ON transactions (store)",
+    )
+    .await;
+    assert_eq!(refused, "transactions_accepted");
+    ledger.migrate().await.expect("migrated");
+    let valid = "SELECT count(*) FROM pg_index WHERE indexrelid = 'transactions_accepted'::regclass AND indisvalid \
+                 AND NOT indisunique";
+    assert_eq!(scratch.count(valid).await, 1);
+}

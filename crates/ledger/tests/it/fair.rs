@@ -7,7 +7,7 @@ use ledger::{Claimed, Ledger};
 use receipt::Operation;
 use sqlx::{Connection, PgConnection};
 
-use crate::sample::{LEASE, offer_of, quota};
+use crate::sample::{LEASE, accepted, offer_of, outcome, quota};
 use crate::scratch::Scratch;
 
 async fn claim(ledger: &Ledger, slots: u32) -> Vec<Claimed> {
@@ -179,4 +179,48 @@ async fn a_claim_reads_the_same_however_great_the_backlog_is() {
         read[1] < 2 * read[0],
         "{read:?} blocks with 500 and 50,000 due receipts"
     );
+}
+
+#[tokio::test]
+async fn the_polls_of_a_store_do_not_wait_for_the_backlog_of_another() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger();
+    for statement in [
+        "INSERT INTO transactions (id, store, account, vendor, operation, document_number, document_part, \
+         request_hash, body, total_kopecks, external_id, vendor_uuid, state) \
+         SELECT gen_random_uuid(), 'big', 'main', 'atol', 'sell', 'b' || n, 'main', sha256('x'), '{}', 100, \
+         'invoice_big_b' || n, 'uuid-' || n, 'waiting' FROM generate_series(1, 20000) AS n",
+        "INSERT INTO registrations (transaction_id, generation, account, external_id, vendor_uuid, state, \
+         waiting_since, next_poll_at, store) \
+         SELECT id, 0, account, external_id, vendor_uuid, 'waiting', now(), now() - interval '1 day', \
+         CASE WHEN document_number LIKE '%7' THEN NULL ELSE store END FROM transactions",
+        "ANALYZE",
+    ] {
+        scratch.run(statement).await;
+    }
+    for number in 0..5 {
+        let number = number.to_string();
+        let new = offer_of(Operation::Sell, "small", &number, "main");
+        let id = new.subject.transaction_id;
+        ledger.accept(new).await.expect("accepted");
+        let claimed = claim(&ledger, 1).await.pop().expect("due");
+        assert_eq!(claimed.subject.transaction_id, id);
+        ledger
+            .record(outcome(&claimed, accepted(&format!("small-{number}"))))
+            .await
+            .expect("recorded");
+    }
+    scratch
+        .run("UPDATE registrations SET next_poll_at = now() WHERE store = 'small'")
+        .await;
+    let polls = ledger
+        .claim_polls(&quota(12), Duration::from_secs(60))
+        .await
+        .expect("no outage");
+    let mut counts = BTreeMap::new();
+    for poll in &polls {
+        *counts.entry(poll.subject.store.to_string()).or_insert(0) += 1;
+    }
+    // Those without a noted store have a turn of their own: three turns of four.
+    assert_eq!(counts, BTreeMap::from([("big".to_owned(), 8), ("small".to_owned(), 4)]));
 }

@@ -322,8 +322,20 @@ async fn receipts_that_were_refused_before_it_was_known_that_the_account_is_mean
         .record(outcome(&taken, crate::sample::accepted("uuid-2")))
         .await
         .expect("recorded");
+    // It was refused once, and its last try was lost on the way: it keeps its wait, and the quiet time in it.
+    let silent = claimed(&ledger, "3").await;
+    ledger
+        .record(refused(&silent, RetryClass::MAYBE_SEEN, retry(MINUTE)))
+        .await
+        .expect("recorded");
+    let silent_id = silent.subject.transaction_id;
     let ids = [first.subject.transaction_id, taken.subject.transaction_id];
-    ledger.wait_for_gate(&ids).await.expect("no outage");
+    ledger
+        .wait_for_gate(&[ids[0], ids[1], silent_id])
+        .await
+        .expect("no outage");
+    let silent = scratch.transaction(silent_id).await;
+    assert!(silent.due_in_seconds.is_some_and(|due| due > 30.0), "{silent:?}");
     let (first, taken) = (scratch.transaction(ids[0]).await, scratch.transaction(ids[1]).await);
     assert!(first.due_in_seconds.is_some_and(|due| due <= 0.0), "{first:?}");
     assert_eq!(

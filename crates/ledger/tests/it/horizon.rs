@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ledger::Outcome;
-use receipt::{Doubt, RetryClass};
+use ledger::{Outcome, Recorded, Verdict};
+use receipt::{Doubt, Failure, RetryClass};
 
 use crate::sample::{DAY, MINUTE, accepted, claim, claimed, outcome, reclaimed, refused, retry};
 use crate::scratch::Scratch;
@@ -88,6 +88,31 @@ async fn a_lease_that_ended_without_a_word_counts_from_the_beginning_of_its_try(
     assert!(doubt.age >= DAY + 60 * MINUTE, "{:?}", doubt.age);
     assert_eq!(doubt.left(DAY), Duration::ZERO);
     assert!(doubt.left(MONTH) < MONTH - DAY);
+}
+
+#[tokio::test]
+async fn a_refusal_that_settles_the_doubt_clears_it_and_a_late_one_does_not() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger();
+    let first = claimed(&ledger, "417").await;
+    let id = first.subject.transaction_id;
+    ledger.record(in_doubt(&first, MONTH)).await.expect("recorded");
+    let second = claim(&ledger, id, 1).await;
+    // Its lease ends and somebody else claims the receipt; the answer comes later.
+    let third = reclaimed(&scratch, &ledger).await;
+    let rejected = |claimed| refused(claimed, RetryClass::Permanent, Verdict::Failed(Failure::Rejected));
+    assert_eq!(
+        ledger.record(rejected(&second)).await.expect("recorded"),
+        Recorded::Fenced
+    );
+    assert!(scratch.registration(id).await.doubtful, "the third may be under way");
+    assert_eq!(
+        ledger.record(rejected(&third)).await.expect("recorded"),
+        Recorded::Applied
+    );
+    let registration = scratch.registration(id).await;
+    assert_eq!((registration.state.as_str(), registration.doubtful), ("dead", false));
+    assert_eq!(registration.doubt_for_seconds, None);
 }
 
 #[tokio::test]

@@ -96,7 +96,9 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, steals: &AtomicBool
                 break;
             }
             let message: Vec<u8> = pending.drain(..length).collect();
-            stealing |= kind == COMMAND_COMPLETE && steals.load(Ordering::SeqCst);
+            // A new connection is first told its settings; that is no statement of the ledger's.
+            let is_statement = kind == COMMAND_COMPLETE && !message[5..].starts_with(b"SET");
+            stealing |= is_statement && steals.load(Ordering::SeqCst);
             if !stealing {
                 client.write_all(&message).await?;
             } else if kind == READY_FOR_QUERY {

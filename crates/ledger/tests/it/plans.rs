@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ledger::{DeliveryVerdict, Hint, Ledger};
+use ledger::{DeliveryVerdict, Hint, Ledger, Stretch, Wanted};
 use receipt::{ExternalId, StoreCode, VendorName};
 use sqlx::{Connection, PgConnection};
 
@@ -38,9 +38,10 @@ async fn filled(done: i64, due: usize, analyzed: bool) -> Scratch {
     }
     for statement in [
         "INSERT INTO transactions (id, store, account, vendor, operation, document_number, document_part, \
-         request_hash, body, total_kopecks, external_id, state, vendor_uuid, fn, fd, fpd, registered_at) \
+         request_hash, body, total_kopecks, external_id, state, vendor_uuid, fn, fd, fpd, registered_at, accepted_at) \
          SELECT gen_random_uuid(), 'main', 'main', 'atol', 'sell', 'd' || n, 'main', sha256('x'), '{}', 100, \
-         'invoice_main_d' || n, 'done', 'uuid-d' || n, '1', n, '1', now() FROM generate_series(1, $1) AS n",
+         'invoice_main_d' || n, 'done', 'uuid-d' || n, '1', n, '1', now(), now() - interval '2 days' - n * interval '1 second' \
+         FROM generate_series(1, $1) AS n",
         "INSERT INTO registrations (transaction_id, generation, account, external_id, state, vendor_uuid) \
          SELECT id, 0, account, external_id, 'done', vendor_uuid FROM transactions LIMIT $1",
         "INSERT INTO attempts (transaction_id, number, generation, kind, worker, finished_at, class) \
@@ -287,6 +288,17 @@ async fn reads_of_each(scratch: &Scratch) -> BTreeMap<&'static str, Reads> {
     .await;
     each.insert("claim_deliveries", delivering);
 
+    let (counting, ()) = reads(scratch, |ledger| async move {
+        for _ in 0..CALLS {
+            let figures = ledger.figures(&[lately()]).await.expect("no outage");
+            let count: u64 = figures[0].tallies.iter().map(|tally| tally.count).sum();
+            assert!(count > 300, "what was accepted for this test is there: {count}");
+            assert_eq!(figures[0].before, [], "and what was done before is not");
+        }
+    })
+    .await;
+    each.insert("figures", counting);
+
     let (forgetting, ()) = reads(scratch, |ledger| async move {
         for _ in 0..CALLS {
             assert_eq!(ledger.forget_deliveries(DAY, 100).await.expect("no outage"), 0);
@@ -295,6 +307,24 @@ async fn reads_of_each(scratch: &Scratch) -> BTreeMap<&'static str, Reads> {
     .await;
     each.insert("forget_deliveries", forgetting);
     each
+}
+
+/// The last hours, beside which everything that is done is old.
+fn lately() -> Wanted {
+    let now = jiff::Timestamp::now();
+    let hours = |hours: i64| now + jiff::SignedDuration::from_hours(hours);
+    Wanted {
+        store: StoreCode::parse("main").expect("a store code"),
+        span: Stretch {
+            from: hours(-12),
+            until: hours(12),
+        },
+        before: Stretch {
+            from: hours(-36),
+            until: hours(-12),
+        },
+        problems: 50,
+    }
 }
 
 async fn grows_with_what_is_done(analyzed: bool) {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use ledger::{Claim, CloseReason, GateState, Ledger, Probe, ProbeEnd};
+use ledger::{Claim, CloseReason, GateState, Ledger, Outcome, Probe, ProbeEnd};
 use receipt::{RetryClass, TransactionId};
 
 use crate::gates::{close, gate, stores};
-use crate::sample::{LEASE, MINUTE, a_refusal, account, queued, quota};
+use crate::sample::{LEASE, MINUTE, a_refusal, account, claimed, queued, quota, refused, retry};
 use crate::scratch::Scratch;
 
 async fn take(ledger: &Ledger) -> Vec<Probe> {
@@ -83,6 +83,56 @@ async fn one_real_send_goes_through_a_closed_gate_and_no_second_one() {
     for id in ids.into_iter().filter(|id| *id != sent) {
         assert!(matches!(ledger.claim(id, 0, LEASE).await, Ok(Claim::Stale)));
     }
+}
+
+/// A vendor whose memory failed could take a receipt in doubt for a new one.
+#[tokio::test]
+async fn a_probe_without_doubt_takes_no_receipt_that_the_vendor_may_hold_until_its_horizon_has_passed() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger();
+    let doubtful = claimed(&ledger, "older").await;
+    let id = doubtful.subject.transaction_id;
+    let in_doubt = Outcome {
+        horizon: Some(50 * MINUTE),
+        ..refused(&doubtful, RetryClass::Halt { certain: true }, retry(Duration::ZERO))
+    };
+    ledger.record(in_doubt).await.expect("recorded");
+    assert!(scratch.registration(id).await.doubtful, "a halt may leave a doubt too");
+    let fresh = closed(&scratch, &ledger, 1).await;
+    let probe = the_probe(&ledger).await.without_doubt();
+    assert_eq!(
+        send(&ledger, &probe).await,
+        Some(fresh[0]),
+        "although the other is due for longer"
+    );
+
+    scratch
+        .run("UPDATE gates SET probe_until = now() - interval '1 second'")
+        .await;
+    let probe = the_probe(&ledger).await.without_doubt();
+    assert_eq!(send(&ledger, &probe).await, None, "one is in doubt, one is being sent");
+    scratch
+        .run("UPDATE registrations SET doubt_until = now() - interval '1 second' WHERE doubt_until IS NOT NULL")
+        .await;
+    assert_eq!(
+        send(&ledger, &probe).await,
+        Some(id),
+        "it will be told to a person, and not be sent"
+    );
+}
+
+#[tokio::test]
+async fn a_probe_knows_why_the_account_is_halted() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger();
+    closed(&scratch, &ledger, 1).await;
+    let probe = the_probe(&ledger).await;
+    assert_eq!(probe.halted_by, None, "failures in a row say nothing of the account");
+    let halts = fails(RetryClass::Halt { certain: true }, Duration::ZERO);
+    assert!(end(&ledger, &probe, halts).await);
+    let refusal = a_refusal(RetryClass::Halt { certain: true });
+    let halted_by = the_probe(&ledger).await.halted_by;
+    assert_eq!(halted_by, Some((refusal.kind, refusal.code)));
 }
 
 #[tokio::test]

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use ledger::{Acceptance, Acted, First, Key, Ledger, NewTransaction, Resending, WouldAccept};
+use ledger::{Acceptance, Acted, First, Key, Ledger, NewTransaction, PollVerdict, Resending, WouldAccept};
 use receipt::{Failure, RetryClass, StateName, TransactionId};
 
 use crate::look::Registration;
 use crate::resend::{maria, standing};
 use crate::sample::{
-    DAY, LEASE, accepted, answer, at_once, claim, claimed, done, offer, outcome, polled, queued, quota, reclaimed,
-    refused, rekey, retry, waiting,
+    DAY, LEASE, MINUTE, accepted, answer, at_once, claim, claimed, done, offer, outcome, polled, queued, quota,
+    reclaimed, refused, rekey, retry, waiting,
 };
 use crate::scratch::Scratch;
 
@@ -235,6 +235,44 @@ async fn of_many_who_revise_at_once_one_makes_the_revision() {
     }
     assert_eq!(scratch.ids().await.len(), 20);
     assert_eq!(scratch.count("SELECT count(*) FROM registrations").await, 20);
+}
+
+#[tokio::test]
+async fn an_id_that_the_vendor_had_taken_is_asked_about_before_its_correction_is_sent_and_afterwards() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger();
+    let former = waiting(&ledger, "417", "uuid-1").await.subject.transaction_id;
+    let record = answer(&polled(&ledger).await, PollVerdict::Failed(Failure::Rejected));
+    ledger.record_poll(record).await.expect("recorded");
+    assert_eq!(scratch.registration(former).await.poll_in_seconds, None);
+
+    let (id, ..) = revised(&ledger, "417", 2).await;
+    let correction = claim(&ledger, id, 0).await;
+    let past = ledger.past(&correction).await.expect("no outage");
+    let predecessor = past.predecessor.expect("the former id");
+    assert_eq!(
+        (predecessor.subject.transaction_id, predecessor.vendor_uuid.as_str()),
+        (former, "uuid-1")
+    );
+    // The question before the sending moves nothing but its own evidence, however often it is recorded.
+    let asked = answer(&predecessor, PollVerdict::Dead(None)).before_correcting();
+    for _ in 0..2 {
+        ledger.record_poll(asked.clone()).await.expect("recorded");
+    }
+    assert_eq!(scratch.state(former).await, "failed");
+    assert_eq!(scratch.state(id).await, "sending");
+
+    let check = scratch.registration(former).await.poll_in_seconds;
+    assert!(
+        check.is_some_and(|seconds| (590.0..=600.0).contains(&seconds)),
+        "{check:?}"
+    );
+    scratch.pass(11 * MINUTE).await;
+    let again = polled(&ledger).await;
+    assert_eq!((again.subject.transaction_id, again.generation), (former, 0));
+    assert!(again.retired.is_some(), "it is another id's turn");
+    ledger.record_poll(answer(&again, done())).await.expect("recorded");
+    assert_eq!(scratch.state(former).await, "done");
 }
 
 #[tokio::test]

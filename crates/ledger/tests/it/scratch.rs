@@ -77,6 +77,8 @@ impl Scratch {
             "UPDATE events SET relay_after = relay_after - make_interval(secs => $1)",
             "UPDATE webhook_deliveries SET due_at = due_at - make_interval(secs => $1), \
              delivered_at = delivered_at - make_interval(secs => $1)",
+            "UPDATE mails SET due_at = due_at - make_interval(secs => $1)",
+            "UPDATE alerts SET quiet_until = quiet_until - make_interval(secs => $1)",
             "UPDATE webhook_endpoints SET slow_until = slow_until - make_interval(secs => $1)",
             "UPDATE gates SET next_probe_at = next_probe_at - make_interval(secs => $1), \
              probe_until = probe_until - make_interval(secs => $1), \

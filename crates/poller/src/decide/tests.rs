@@ -125,6 +125,23 @@ fn a_report_with_a_code_for_a_person_fails_and_an_undecided_one_is_unknown() {
 }
 
 #[test]
+fn the_last_word_about_an_id_whose_transaction_has_gone_another_way_is_asked_for_once() {
+    for state in [StateName::Unknown, StateName::Retrying, StateName::Sending] {
+        let late = Polled {
+            state,
+            ..polled(None, MINUTE)
+        };
+        for class in [RetryClass::Rekey, RetryClass::Permanent] {
+            let said = decided(Ok(refused(class)), &late).verdict;
+            assert!(matches!(said, PollVerdict::Dead(None)), "{said:?}");
+        }
+        // What proves nothing does not make it dead.
+        let said = decided(Ok(refused(RetryClass::Unknown)), &late).verdict;
+        assert!(matches!(said, PollVerdict::Unknown), "{said:?}");
+    }
+}
+
+#[test]
 fn a_retired_id_is_asked_after_ten_minutes_an_hour_and_a_day_and_then_no_more() {
     let next = |retired| match decided(Ok(refused(RetryClass::Rekey)), &polled(Some(retired), HOUR)).verdict {
         PollVerdict::Dead(again) => again,

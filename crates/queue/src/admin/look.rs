@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use lapin::options::ExchangeDeclareOptions;
+use lapin::options::{BasicGetOptions, BasicNackOptions, ExchangeDeclareOptions};
 use lapin::types::FieldTable;
+use tokio::time::timeout;
 
 use super::{Admin, Condition, Finding, Part};
 use crate::asking::{Asking, Depth, Refusal};
@@ -79,7 +80,36 @@ impl Admin {
         if join_all(probes).await.contains(&Some(Verdict::Unknown)) {
             return Err(ConnectError::Lost);
         }
+        // A queue whose processes are gone may refuse like a full one; only reading tells them apart.
+        for refusing in seen.iter_mut().filter(|seen| seen.finding.condition == Condition::Full) {
+            if !self.is_readable(&refusing.finding.name).await? {
+                refusing.finding.condition = Condition::Sick;
+                refusing.finding.detail.push_str(", and it can't be read");
+            }
+        }
         Ok(())
+    }
+
+    /// Whether a queue gives a message out, or says that it has none. On a connection of its own: whoever reads a queue
+    /// whose processes are gone loses the connection to an internal error of the broker.
+    async fn is_readable(&self, queue: &str) -> Result<bool, ConnectError> {
+        let live = self.connect().await?;
+        let channel = live.channel().await?;
+        let getting = channel.basic_get(queue.into(), BasicGetOptions::default());
+        let got = match timeout(live.limit(), getting).await {
+            Ok(Ok(got)) => got,
+            Ok(Err(_)) | Err(_) => return Ok(false),
+        };
+        if let Some(message) = got {
+            let back = BasicNackOptions {
+                requeue: true,
+                ..BasicNackOptions::default()
+            };
+            // Should the answer be lost, the message goes back with the connection.
+            let _ = timeout(live.limit(), message.delivery.acker.nack(back)).await;
+        }
+        live.close().await;
+        Ok(true)
     }
 }
 

@@ -82,7 +82,7 @@ impl CheckOnline {
             return refused(5);
         }
         let key = key(group_of_certificate, &order, &request_id);
-        match lock(&self.office).enter(&key) {
+        match lock(&self.office).enter(&key, &order) {
             Entrance::Answered(answer) => return answer,
             Entrance::Admitted => {}
         }

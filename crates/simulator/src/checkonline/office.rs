@@ -22,12 +22,26 @@ const DEVICE_REMEMBERS: Duration = Duration::from_secs(3600);
 /// Group, request id and client id: what a repetition is recognised by.
 pub(super) type Key = (String, String, String);
 
+/// A register's place in its group.
+type Place = usize;
+
+/// What a register once answered.
+#[derive(Debug)]
+struct Memory {
+    since: Instant,
+    answer: Answer,
+    /// Whether it is the answer to a closed document.
+    is_document: bool,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Office {
     /// The service's own memory.
     kept: HashMap<Key, Answer>,
-    /// What the registers remember, and since when.
-    remembered: HashMap<Key, (Instant, Answer)>,
+    /// Which register gave the error that a request was answered with last: `ResendToSameDevice` asks for it.
+    errors: HashMap<Key, Place>,
+    /// What each register remembers: no other one knows of it.
+    remembered: HashMap<(Place, Key), Memory>,
     /// At a register right now.
     working: HashSet<Key>,
     devices: HashMap<String, Vec<Device>>,
@@ -62,9 +76,12 @@ pub(super) enum Entrance {
 }
 
 impl Office {
-    /// Looks into the service's memory, and marks the request as being worked on if it is new.
-    pub(super) fn enter(&mut self, key: &Key) -> Entrance {
-        if let Some(answer) = self.kept.get(key) {
+    /// Looks into the service's memory, and marks the request as being worked on if it is new, or if it is to meet the
+    /// register again whose error is kept.
+    pub(super) fn enter(&mut self, key: &Key, order: &Order) -> Entrance {
+        if let Some(answer) = self.kept.get(key)
+            && self.resent_to(key, order).is_none()
+        {
             let again = from_memory(answer, "x-from-fce-cache");
             self.note_request(key);
             return Entrance::Answered(again);
@@ -86,22 +103,35 @@ impl Office {
         random: &mut fastrand::Rng,
     ) -> Answer {
         self.working.remove(key);
-        if let Some((since, answer)) = self.remembered.get(key)
-            && since.elapsed() < DEVICE_REMEMBERS
-        {
-            let again = from_memory(answer, "x-from-cache");
-            self.kept.insert(key.clone(), answer.clone());
-            self.note_request(key);
-            return again;
-        }
-        let answer = self.carry_out(key, order, fate, registers, random);
+        let place = self.resent_to(key, order).unwrap_or_else(|| {
+            self.next_device = self.next_device.wrapping_add(1);
+            self.next_device % registers.max(1)
+        });
+        let answer = match self.remembered.get(&(place, key.clone())) {
+            Some(memory) if memory.since.elapsed() < DEVICE_REMEMBERS => {
+                let again = from_memory(&memory.answer, "x-from-cache");
+                if memory.is_document {
+                    self.errors.remove(key);
+                }
+                self.kept.insert(key.clone(), memory.answer.clone());
+                again
+            }
+            Some(_) | None => self.carry_out(key, place, order, fate, registers, random),
+        };
         self.note_request(key);
         answer
+    }
+
+    /// The register that a repetition has to meet again.
+    fn resent_to(&self, key: &Key, order: &Order) -> Option<Place> {
+        let place = self.errors.get(key).copied();
+        place.filter(|_| order.resendtosamedevice)
     }
 
     fn carry_out(
         &mut self,
         key: &Key,
+        place: Place,
         order: &Order,
         fate: Option<&Fate>,
         registers: usize,
@@ -111,41 +141,63 @@ impl Office {
             .devices
             .entry(key.0.clone())
             .or_insert_with(|| (0..registers.max(1)).map(|_| Device::new(random)).collect());
-        self.next_device = self.next_device.wrapping_add(1);
-        let index = self.next_device % devices.len();
-        let device = &mut devices[index];
+        let device = &mut devices[place];
         if let Some(Fate::Before(failure)) = fate {
             let answer = failed(failure, order, device);
-            if failure.is_kept() {
-                self.kept.insert(key.clone(), answer.clone());
-            }
+            self.note_error(key, place, failure, &answer, false);
             return answer;
         }
         if let Err(refused) = rules::check(order, device.cash) {
             let answer = answers::refused(order, device, &refused);
-            if is_kept(refused.code) {
-                self.kept.insert(key.clone(), answer.clone());
-            }
+            self.note_error(key, place, &Failure::Device(refused), &answer, false);
             return answer;
         }
         let closed = device.close(order, Timestamp::now(), random);
         let good = answers::registered(order, device, &closed);
-        self.remembered.insert(key.clone(), (Instant::now(), good.clone()));
         let answer = match fate {
             Some(Fate::After(failure)) => {
                 let answer = failed(failure, order, device);
-                if failure.is_kept() {
-                    self.kept.insert(key.clone(), answer.clone());
-                }
+                self.note_error(key, place, failure, &answer, true);
                 answer
             }
             Some(Fate::Before(_)) | None => {
+                self.errors.remove(key);
                 self.kept.insert(key.clone(), good.clone());
-                good
+                good.clone()
             }
         };
+        self.remember(key, place, good, true);
         self.record(key, order, &closed, random);
         answer
+    }
+
+    /// What the two memories make of an error. An exchange that broke off stays what it is, whoever repeats the request.
+    fn note_error(&mut self, key: &Key, place: Place, failure: &Failure, answer: &Answer, is_closed: bool) {
+        if failure.is_kept() {
+            self.kept.insert(key.clone(), answer.clone());
+        }
+        match failure {
+            Failure::Device(refused) => {
+                self.errors.insert(key.clone(), place);
+                if !is_closed && is_kept(refused.code) {
+                    self.remember(key, place, answer.clone(), false);
+                }
+            }
+            // Of a closed document some register was asked.
+            Failure::Cloud(_) if is_closed && !failure.is_kept() => {
+                self.errors.insert(key.clone(), place);
+            }
+            Failure::Cloud(_) => {}
+        }
+    }
+
+    fn remember(&mut self, key: &Key, place: Place, answer: Answer, is_document: bool) {
+        let memory = Memory {
+            since: Instant::now(),
+            answer,
+            is_document,
+        };
+        self.remembered.insert((place, key.clone()), memory);
     }
 
     /// A second document under an id is a record of its own: the buyer got two receipts.
@@ -192,6 +244,7 @@ impl Office {
     /// Forgets documents and answers; the registers go on counting.
     pub(super) fn forget_documents(&mut self) {
         self.kept.clear();
+        self.errors.clear();
         self.remembered.clear();
         self.records.clear();
         self.by_key.clear();

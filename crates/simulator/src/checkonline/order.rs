@@ -41,6 +41,9 @@ pub(super) struct Order {
     pub(super) customername: String,
     #[serde(default)]
     pub(super) fullresponse: bool,
+    /// Keep every answer, and bring a repetition after an error to the register that gave it.
+    #[serde(default)]
+    pub(super) resendtosamedevice: bool,
 }
 
 #[derive(Debug, Deserialize)]

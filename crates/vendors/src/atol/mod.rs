@@ -28,7 +28,7 @@ use crate::http::{CallTimeouts, Effect, How, Http, Silence, TRANSPORT};
 use crate::mask::Mask;
 use crate::registry::KnownCode;
 use crate::vendor::{
-    Call, Caller, Exchange, Follower, LONGEST_ANSWER_KEPT, Named, News, Registered, Rendering, Reply, Vendor,
+    Call, Caller, Exchange, Follower, LONGEST_ANSWER_KEPT, Named, News, Origin, Registered, Rendering, Reply, Vendor,
 };
 use client::{Answered, Client};
 use codes::{Place, Proof};
@@ -296,6 +296,8 @@ impl Evidence {
                 http_status,
                 answer,
                 duration: began.elapsed(),
+                // What it repeats, it repeats as error 33, with the uuid of the first try.
+                origin: Origin::Fresh,
             },
             outcome,
         }

@@ -9,6 +9,7 @@ use url::Url;
 use super::credentials::{Credentials, Unusable};
 use super::wire;
 use crate::http::{self, Silence};
+use crate::vendor::Origin;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
@@ -44,9 +45,10 @@ impl From<http::Answer> for Answered {
 }
 
 impl Answered {
-    /// Whether the service repeats what it answered to an earlier try of the same id.
-    pub(super) fn is_repeated(&self) -> bool {
-        CACHE_HEADERS.iter().any(|name| self.http.headers.contains_key(*name))
+    /// Whether the service, or the register for it, repeats what it answered to an earlier try of the same id.
+    pub(super) fn origin(&self) -> Origin {
+        let repeated = CACHE_HEADERS.iter().any(|name| self.http.headers.contains_key(*name));
+        if repeated { Origin::Memory } else { Origin::Fresh }
     }
 }
 

@@ -139,12 +139,25 @@ pub(super) fn find(kind: Kind, code: i64) -> Option<&'static Code> {
     all().iter().find(|row| row.kind == kind && row.code == code)
 }
 
-/// The line of a refusal that was made from one.
-pub(super) fn of_refusal(refusal: &Refusal) -> Option<&'static Code> {
-    let code: i64 = refusal.code.parse().ok()?;
-    all()
-        .iter()
-        .find(|row| row.code == code && row.kind.name() == refusal.kind)
+/// Who recognises a repetition after this refusal. What an error in the service's own words without a line in the table
+/// leaves behind is in nobody's memory that we know of.
+pub(super) fn memory_after(refusal: &Refusal) -> Memory {
+    match named(&refusal.kind, &refusal.code) {
+        Some(row) => row.memory,
+        None if [Kind::Device, Kind::Cloud]
+            .map(Kind::name)
+            .contains(&refusal.kind.as_str()) =>
+        {
+            Memory::Device
+        }
+        None => Memory::Service,
+    }
+}
+
+/// The line of a refusal's kind and code.
+pub(super) fn named(kind: &str, code: &str) -> Option<&'static Code> {
+    let code: i64 = code.parse().ok()?;
+    all().iter().find(|row| row.code == code && row.kind.name() == kind)
 }
 
 /// A code that the table does not have.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use receipt::Vat;
 use secrecy::{ExposeSecret, SecretString};
@@ -9,7 +10,11 @@ use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
 use super::link::LinkTemplate;
+use crate::http::CallTimeouts;
 use crate::registry::AccountIdentity;
+
+/// The service may look for a register for 25 seconds (five tries) or wait for a busy one for 60, and then it prints.
+const LONGEST_ANSWER: Duration = Duration::from_secs(90);
 
 /// What `CheckOnline` knows about an account.
 ///
@@ -49,6 +54,10 @@ pub struct CheckOnlineSettings {
     /// Asks for the whole document in the answer; the shift's number comes with it.
     #[serde(default)]
     pub full_response: bool,
+    /// For one call, in place of `calls.call`: this service may hold a request while it looks for a register, and a call
+    /// that is given up before it is answered leaves a doubt. Default 90 seconds.
+    #[serde(default = "longest_answer", with = "humantime_serde")]
+    pub call: Duration,
     /// `TaxId` by rate, where the service numbers them otherwise than we know. The codes of `vat22` and `vat122` follow
     /// from the numbering and are in no document that we have read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -59,11 +68,23 @@ fn first_cashier() -> u32 {
     1
 }
 
+const fn longest_answer() -> Duration {
+    LONGEST_ANSWER
+}
+
 fn hidden<S: Serializer>(_: &Option<SecretString>, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str("***")
 }
 
 impl CheckOnlineSettings {
+    /// The limits of a call of this account.
+    pub(super) const fn timeouts(&self, general: CallTimeouts) -> CallTimeouts {
+        CallTimeouts {
+            call: self.call,
+            ..general
+        }
+    }
+
     /// Host, and the parts of the key under which the service remembers answers.
     pub(crate) fn identity(&self) -> AccountIdentity {
         let host = match self.base() {
@@ -87,8 +108,11 @@ impl CheckOnlineSettings {
         }
     }
 
-    pub(crate) fn faults(&self) -> Vec<String> {
+    pub(crate) fn faults(&self, general: CallTimeouts) -> Vec<String> {
         let mut faults: Vec<String> = self.base().err().into_iter().collect();
+        if !general.connect.is_zero() && self.call <= general.connect {
+            faults.push("call: must be longer than calls.connect".to_owned());
+        }
         for (key, value) in [("group", &self.group), ("client_id", &self.client_id)] {
             if value.as_deref().is_some_and(|value| !is_name(value)) {
                 faults.push(format!(

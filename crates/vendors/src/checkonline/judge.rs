@@ -5,15 +5,15 @@
 
 use std::path::Path;
 
-use receipt::{Operation, Refusal, RetryClass, Text};
+use receipt::{Money, Operation, Refusal, RetryClass, Text};
 
 use super::client::Answered;
 use super::codes::{self, Kind};
 use super::link::LinkTemplate;
-use super::wire::{Said, Sent};
+use super::wire::{self, Said, Sent};
 use crate::http::TRANSPORT;
 use crate::mask::Mask;
-use crate::vendor::Registered;
+use crate::vendor::{Origin, Registered};
 
 /// How much of the vendor's words is kept, in bytes.
 const LONGEST_MESSAGE: usize = 1000;
@@ -69,10 +69,10 @@ pub(super) fn registration(answered: &Answered, question: &Question<'_>) -> Resu
 /// The vendor's words, and whether it only repeats them.
 fn message(answered: &Answered, text: &str, mask: &Mask) -> String {
     let text = mask.text(text.as_bytes(), LONGEST_MESSAGE);
-    match (answered.is_repeated(), text.is_empty()) {
-        (true, true) => "(repeated from the service's memory)".to_owned(),
-        (true, false) => format!("{text} (repeated from the service's memory)"),
-        (false, true | false) => text,
+    match (answered.origin(), text.is_empty()) {
+        (Origin::Memory, true) => "(repeated from the service's memory)".to_owned(),
+        (Origin::Memory, false) => format!("{text} (repeated from the service's memory)"),
+        (Origin::Fresh, true | false) => text,
     }
 }
 
@@ -90,6 +90,9 @@ fn registered(answered: &Answered, question: &Question<'_>) -> Result<Registered
         if is_other {
             return Err(foreign(&fiscal));
         }
+    }
+    if let Some(field) = fiscal.qr.as_deref().and_then(|qr| contradicted(qr, &fiscal)) {
+        return Err(contradiction(field, &fiscal));
     }
     fiscal.ofd_url = question.link.and_then(|template| template.link(&fiscal));
     Ok(Registered::Done(Box::new(fiscal)))
@@ -178,6 +181,50 @@ fn unreadable(field: &'static str) -> Box<Refusal> {
         cure: Text::new(
             "Возьмите данные чека в личном кабинете или у ОФД и запишите его зарегистрированным.",
             "Take the receipt's data from the cabinet or the OFD and record it as registered.",
+        ),
+    })
+}
+
+/// The field of the QR code that says another thing than the answer does beside it. What is missing says nothing.
+fn contradicted(qr: &str, fiscal: &receipt::FiscalDocument) -> Option<&'static str> {
+    let of_qr = |key| wire::qr_value(qr, key);
+    let number = |text: &str| text.parse::<u64>().ok();
+    let other = |key, ours: &str| of_qr(key).is_some_and(|text| number(text) != number(ours));
+    if of_qr("s").is_some_and(|sum| Money::parse(sum).ok() != Some(fiscal.total)) {
+        return Some("s");
+    }
+    [
+        ("fn", fiscal.fn_number.as_str()),
+        ("i", &fiscal.fd.to_string()),
+        ("fp", &fiscal.fpd),
+    ]
+    .into_iter()
+    .find_map(|(key, ours)| other(key, ours).then_some(key))
+}
+
+/// The document exists, and its two descriptions do not agree: the buyer's code may lead to another one.
+fn contradiction(field: &str, fiscal: &receipt::FiscalDocument) -> Box<Refusal> {
+    let fd = fiscal.fd;
+    Box::new(Refusal {
+        class: RetryClass::Unknown,
+        kind: TRANSPORT.to_owned(),
+        code: "contradictory_document".to_owned(),
+        message: format!(
+            "FN {}, FD {fd}, FPD {}, total {}; {}",
+            fiscal.fn_number,
+            fiscal.fpd,
+            fiscal.total,
+            fiscal.qr.as_deref().unwrap_or_default()
+        ),
+        cause: Text::new(
+            format!("Чек пробит (ФД {fd}), но поле {field} его QR-кода расходится с ответом сервиса."),
+            format!(
+                "The receipt is registered (FD {fd}), but the field {field} of its QR code contradicts the answer."
+            ),
+        ),
+        cure: Text::new(
+            "Сверьте чек в личном кабинете или у ОФД и запишите его зарегистрированным.",
+            "Compare the receipt in the cabinet or at the OFD and record it as registered.",
         ),
     })
 }

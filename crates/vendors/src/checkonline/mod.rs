@@ -3,7 +3,7 @@
 //! Synchronous: the answer holds the fiscal document, and there is nothing to poll. The service knows us by our
 //! certificate and a repetition by its id: the answer to an id is kept for 31 days and given again, whatever the body,
 //! which makes repeating under the same id the safe way out of a doubt. What it does not keep (a silent board, a failing
-//! drive) only the register itself remembers, for an hour.
+//! drive or printer) only the register itself remembers, for an hour.
 
 mod client;
 mod codes;
@@ -25,9 +25,9 @@ pub use config::CheckOnlineSettings;
 use crate::http::{CallTimeouts, Effect, How, Silence};
 use crate::mask::Mask;
 use crate::registry::KnownCode;
-use crate::vendor::{Call, Exchange, Follower, LONGEST_ANSWER_KEPT, Registered, Rendering, Reply, Vendor};
+use crate::vendor::{Call, Exchange, Follower, LONGEST_ANSWER_KEPT, Origin, Registered, Rendering, Reply, Vendor};
 use client::{Client, NoAnswer};
-use codes::{Memory, Proof};
+use codes::{Memory, Proof, Verdict};
 use credentials::Credentials;
 use link::LinkTemplate;
 
@@ -76,7 +76,8 @@ pub(crate) struct CheckOnline {
 
 impl CheckOnline {
     /// Takes settings without faults. The files are not looked at.
-    pub(crate) fn new(settings: &CheckOnlineSettings, timeouts: CallTimeouts) -> Result<Self, String> {
+    pub(crate) fn new(settings: &CheckOnlineSettings, general: CallTimeouts) -> Result<Self, String> {
+        let timeouts = settings.timeouts(general);
         let base = settings.base()?;
         let link = settings.ofd_url.as_deref().map(LinkTemplate::parse).transpose();
         Ok(Self {
@@ -169,6 +170,7 @@ impl Vendor for CheckOnline {
         sent.iter()
             .flat_map(wire::Sent::personal)
             .for_each(|personal| mask.hide(personal));
+        let mut origin = Origin::default();
         let (http_status, answer, outcome) = match self.client.complex(call.wire_body, self.timeouts.call).await {
             Ok(answered) => {
                 let kept = mask.text(&answered.http.body, LONGEST_ANSWER_KEPT);
@@ -180,6 +182,7 @@ impl Vendor for CheckOnline {
                     mask: &mask,
                 };
                 let outcome = judge::registration(&answered, &question);
+                origin = answered.origin();
                 (Some(answered.http.status), Some(kept), outcome)
             }
             Err(NoAnswer::NotSent(unusable)) => (None, None, Err(Box::new(unusable.refusal()))),
@@ -194,6 +197,7 @@ impl Vendor for CheckOnline {
                 http_status,
                 answer,
                 duration: began.elapsed(),
+                origin,
             },
             outcome,
         }
@@ -209,10 +213,15 @@ impl Vendor for CheckOnline {
     }
 
     fn idempotency_horizon(&self, refusal: Option<&Refusal>) -> Duration {
-        match refusal.and_then(codes::of_refusal).map(|row| row.memory) {
-            Some(Memory::Device) => REGISTER_REMEMBERS,
-            Some(Memory::Service) | None => SERVICE_REMEMBERS,
+        match refusal.map_or(Memory::Service, codes::memory_after) {
+            Memory::Device => REGISTER_REMEMBERS,
+            Memory::Service => SERVICE_REMEMBERS,
         }
+    }
+
+    fn may_have_forgotten(&self, kind: &str, code: &str) -> bool {
+        codes::named(kind, code)
+            .is_some_and(|row| matches!(row.verdict, Verdict::Halt { .. }) && row.memory == Memory::Device)
     }
 
     fn longest_call(&self) -> Duration {

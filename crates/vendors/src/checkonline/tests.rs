@@ -6,6 +6,7 @@ mod judging;
 mod rendering;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use receipt::{ExternalId, Operation, Receipt};
 
@@ -37,6 +38,7 @@ fn settings() -> CheckOnlineSettings {
         cashier_number: 1,
         timezone: None,
         full_response: false,
+        call: Duration::from_secs(90),
         tax_ids: BTreeMap::new(),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use receipt::{AccountName, ExternalId, FiscalDocument, Receipt, Refusal, RetryClass, Seen, Text, VendorName};
 use serde::{Deserialize, Serialize};
-use vendors::{Call, Exchange, Follower, Registered, Registry, Rendering, Reply, Vendor};
+use vendors::{Call, Exchange, Follower, Origin, Registered, Registry, Rendering, Reply, Vendor};
 
 use crate::fake::{Fake, Trouble};
 
@@ -191,6 +191,7 @@ impl Vendor for Account {
                 http_status,
                 answer: http_status.map(|_| "{}".to_owned()),
                 duration: Duration::ZERO,
+                origin: Origin::Fresh,
             },
             outcome,
         }

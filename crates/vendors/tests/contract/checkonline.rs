@@ -6,7 +6,7 @@ use std::time::Duration;
 use receipt::{Operation, Refusal, RetryClass};
 use serde_json::{Value, json};
 use simulator::{Action, Certificate, Certificates, ErrorAnswer, Faults, Point, Rule, Simulator};
-use vendors::{Call, Registered, Rendering, Reply, Vendor};
+use vendors::{Call, Origin, Registered, Rendering, Reply, Vendor};
 
 use crate::simulated::{Folder, account, section, simulator};
 use crate::suite::{external_id, receipt};
@@ -228,6 +228,20 @@ async fn a_silent_board_is_asked_again_under_the_same_id() {
     assert_eq!(world.registered("T-1"), 1);
 }
 
+/// Each group has two registers here, taken in turn, and only the one that closed the document remembers it.
+#[tokio::test]
+async fn a_printer_that_fails_after_the_document_makes_no_second_one_at_another_register() {
+    let world = World::start().await;
+    let vendor = world.good();
+    for code in [250, 80, 254] {
+        let marker = format!("R-{code}");
+        world.once(after, "device", code);
+        assert!(sell(vendor.as_ref(), &marker).await.outcome.is_err(), "{code}");
+        assert!(sell(vendor.as_ref(), &marker).await.outcome.is_ok(), "{code}");
+        assert_eq!(world.registered(&marker), 1, "{code}");
+    }
+}
+
 /// Why the horizon is there: an hour later nobody knows the id, and the same request is a second receipt.
 #[tokio::test]
 async fn after_an_hour_a_silent_boards_document_would_be_doubled() {
@@ -266,6 +280,11 @@ async fn a_refusal_that_the_service_keeps_spends_the_id() {
     );
     assert!(again.message.contains("memory"), "{again:?}");
     assert_eq!(world.registered("C-1"), 0);
+    assert_eq!(sell(vendor.as_ref(), "C-2").await.exchange.origin, Origin::Fresh);
+    for marker in ["C-1", "C-2"] {
+        let reply = sell(vendor.as_ref(), marker).await;
+        assert_eq!(reply.exchange.origin, Origin::Memory, "{marker}");
+    }
 }
 
 #[tokio::test]

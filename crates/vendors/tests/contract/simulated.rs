@@ -79,6 +79,7 @@ pub(crate) fn section(simulator: &Simulator, which: Certificate) -> Value {
         "cert_file": files.certificate(which),
         "key_file": files.key(which),
         "ca_file": files.ca(),
+        "call": "3s",
         "ofd_url": "https://receipt.taxcom.ru/v01/show?fp={{fiscalSign}}&s={{sum}}",
     })
 }

@@ -1,14 +1,19 @@
-//! `cargo xtask bench --rows N`: what the ledger's statements cost beside N finished receipts, compared in one run with
-//! what they cost beside 20,000.
+//! `cargo xtask bench`: how many receipts a second, at what cost, and beside whom (`speed`).
 //!
-//! Nothing that runs per receipt or per tick may grow with what is done. Blocks read are the measure, because they are
-//! the same on every machine; times are shown beside them.
+//! `cargo xtask bench --rows N`: what the ledger's statements cost beside N finished receipts, compared in one run with
+//! what they cost beside 60,000. Nothing that runs per receipt or per tick may grow with what is done. Blocks read are the
+//! measure, because they are the same on every machine; times are shown beside them.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 #![expect(clippy::float_arithmetic, reason = "measures and their ratios, no money")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the vendor serves connections until its process is ended, and settings to be tried come from the environment"
+)]
 
 mod print;
 mod seed;
+mod speed;
 mod steps;
 
 use std::process::ExitCode;
@@ -18,22 +23,26 @@ use kassa_tests::database::Database;
 use ledger::Ledger;
 use serde::Serialize;
 
-/// The ledger beside which the others are judged.
-const FEW: i64 = 20_000;
+/// The ledger beside which the others are judged: two days and a little, which is what a report of a day reads.
+const FEW: i64 = 60_000;
 
 /// How much more a step may read beside all those rows: an index of ten million entries is one level deeper.
 const MUCH: f64 = 2.0;
 
-/// Measures the ledger's statements beside many finished receipts.
+/// Measures receipts a second, or the ledger's statements beside many finished receipts.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask bench")]
+#[command(name = "cargo xtask bench", args_conflicts_with_subcommands = true)]
 struct Args {
-    /// How many finished receipts stand in the tables.
-    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(i64).range(20_000..=100_000_000))]
-    rows: i64,
+    /// What the ledger's statements read beside so many finished receipts, and nothing else.
+    #[arg(long, value_parser = clap::value_parser!(i64).range(FEW..=100_000_000))]
+    rows: Option<i64>,
+    #[command(flatten)]
+    speed: speed::Options,
     /// human, or one JSON object on standard output.
     #[arg(long, value_enum, default_value_t = Output::Human)]
     output: Output,
+    #[command(subcommand)]
+    part: Option<speed::Part>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -73,10 +82,19 @@ struct Report {
     flat: bool,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let args = Args::parse();
-    match run(&args).await {
+    let mut runtime = match &args.part {
+        // On one thread a server that has hardly anything to do does it with the least effort.
+        Some(speed::Part::Vendor { .. }) => tokio::runtime::Builder::new_current_thread(),
+        Some(speed::Part::Floor { .. }) | None => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let played = runtime
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(play(args)));
+    match played {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(5),
         Err(error) => {
@@ -86,9 +104,17 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: &Args) -> anyhow::Result<bool> {
+async fn play(args: Args) -> anyhow::Result<bool> {
+    match (args.part, args.rows) {
+        (Some(part), _) => speed::play(part).await.map(|()| true),
+        (None, Some(rows)) => statements(rows, args.output).await,
+        (None, None) => speed::measure(&args.speed, args.output).await,
+    }
+}
+
+async fn statements(rows: i64, output: Output) -> anyhow::Result<bool> {
     let (few, _) = measured(FEW).await?;
-    let (many, database_bytes) = measured(args.rows).await?;
+    let (many, database_bytes) = measured(rows).await?;
     let steps: Vec<Compared> = few
         .into_iter()
         .zip(many)
@@ -104,12 +130,12 @@ async fn run(args: &Args) -> anyhow::Result<bool> {
         .collect();
     let report = Report {
         few: FEW,
-        many: args.rows,
+        many: rows,
         database_bytes,
         flat: steps.iter().all(Compared::is_flat),
         steps,
     };
-    match args.output {
+    match output {
         Output::Human => print::report(&report),
         Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
     }

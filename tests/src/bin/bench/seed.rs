@@ -7,22 +7,29 @@ use sqlx::{Executor, PgPool};
 /// What one statement inserts: a commit of a million rows is neither slow to make nor long to lose.
 const PORTION: i64 = 1_000_000;
 
-/// Registered receipts of two stores, a day's worth for every thousand, with registration, attempt and event each.
+/// Receipts of two stores with registration, attempt and event each: registered but for one in a thousand, which was
+/// refused. Ten million are those of a year, 27,000 a day.
 const STATEMENTS: [&str; 4] = [
     "INSERT INTO transactions (id, store, account, vendor, operation, document_number, document_part, request_hash, \
-     body, total_kopecks, external_id, state, last_attempt, fence, vendor_uuid, fn, fd, fpd, registered_at, \
+     body, total_kopecks, external_id, state, failure, last_attempt, fence, vendor_uuid, fn, fd, fpd, registered_at, \
      accepted_at) \
      SELECT lpad(to_hex(n), 32, '0')::uuid, CASE n % 2 WHEN 0 THEN 'main' ELSE 'second' END, \
      CASE n % 2 WHEN 0 THEN 'main' ELSE 'second' END, 'atol', 'sell', n::text, 'main', sha256('x'), \
-     '{}', 100, 'invoice_main_' || n, 'done', 1, 1, lpad(to_hex(n), 32, '0'), '9999078900000001', n, '1', \
-     now() - n * interval '86 seconds', now() - n * interval '86 seconds' \
+     '{}', 100, 'invoice_main_' || n, CASE n % 1000 WHEN 0 THEN 'failed' ELSE 'done' END, \
+     CASE n % 1000 WHEN 0 THEN 'rejected' END, 1, 1, lpad(to_hex(n), 32, '0'), '9999078900000001', n, '1', \
+     now() - n * interval '3.15 seconds', now() - n * interval '3.15 seconds' \
      FROM generate_series($1::bigint, $2::bigint) AS n",
     "INSERT INTO registrations (transaction_id, generation, account, external_id, state, vendor_uuid, wire_body) \
-     SELECT id, 0, account, external_id, 'done', vendor_uuid, '{}' FROM transactions \
+     SELECT id, 0, account, external_id, CASE state WHEN 'failed' THEN 'dead' ELSE 'done' END, vendor_uuid, '{}' \
+     FROM transactions \
      WHERE id BETWEEN lpad(to_hex($1::bigint), 32, '0')::uuid AND lpad(to_hex($2::bigint), 32, '0')::uuid",
-    "INSERT INTO attempts (transaction_id, number, generation, kind, worker, finished_at, class) \
-     SELECT lpad(to_hex(n), 32, '0')::uuid, 1, 0, 'send', 'bench', now(), 'accepted' \
-     FROM generate_series($1::bigint, $2::bigint) AS n",
+    "INSERT INTO attempts (transaction_id, number, generation, kind, worker, finished_at, class, error_type, code, cause_ru, \
+     cause_en, cure_ru, cure_en) \
+     SELECT lpad(to_hex(n), 32, '0')::uuid, 1, 0, 'send', 'bench', now(), \
+     CASE n % 1000 WHEN 0 THEN 'permanent' ELSE 'accepted' END, refused.* \
+     FROM generate_series($1::bigint, $2::bigint) AS n \
+     LEFT JOIN (VALUES ('system', '32', 'Причина.', 'The cause.', 'Что делать.', 'The cure.')) AS refused \
+     ON n % 1000 = 0",
     "INSERT INTO events (id, type, store, transaction_id, body, published_at) \
      SELECT lpad(to_hex(n), 32, '0')::uuid, 'receipt.done', 'main', lpad(to_hex(n), 32, '0')::uuid, '{}', now() \
      FROM generate_series($1::bigint, $2::bigint) AS n",

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use jiff::{SignedDuration, Timestamp};
 use kassa_tests::database::Database;
 use ledger::{
     Acceptance, Claim, Claimed, Evidence, First, Lease, Ledger, NewTransaction, Outcome, PollRecord, PollVerdict,
-    Quota, Verdict,
+    Quota, Stretch, Verdict, Wanted,
 };
 use receipt::event::Subject;
 use receipt::{
@@ -131,8 +132,46 @@ pub(crate) async fn all(database: &Database) -> anyhow::Result<Vec<Cost>> {
         })
         .await?,
     );
+    costs.push(
+        step("figures", database, &pool, async |ledger, _| {
+            let figures = ledger.figures(&a_day()?).await?;
+            ensure!(figures[0].causes.len() == 1, "a day has its refused receipts");
+            Ok(())
+        })
+        .await?,
+    );
+    costs.push(
+        step("register", database, &pool, async |ledger, _| {
+            let mut rows = 0;
+            ledger.figures_and_register(&a_day()?, &mut |_| rows += 1).await?;
+            ensure!(rows > 27_000, "a day has {rows} receipts");
+            Ok(())
+        })
+        .await?,
+    );
     pool.close().await;
     Ok(costs)
+}
+
+/// The report of a day of all stores, beside the day before: what was accepted before the steps began.
+fn a_day() -> anyhow::Result<[Wanted; 2]> {
+    let now = Timestamp::now();
+    let ago = |hours| now - SignedDuration::from_hours(hours);
+    let of = |store: &str| -> anyhow::Result<Wanted> {
+        Ok(Wanted {
+            store: StoreCode::parse(store)?,
+            span: Stretch {
+                from: ago(26),
+                until: ago(2),
+            },
+            before: Stretch {
+                from: ago(50),
+                until: ago(26),
+            },
+            problems: 50,
+        })
+    };
+    Ok([of("main")?, of("second")?])
 }
 
 /// Runs `call` [`CALLS`] times with a ledger of its own and asks Postgres what was read.

@@ -4,6 +4,19 @@
 //! wrong, T passes, M the state of money or shift, D people must see to the register. Where a register gives up in the
 //! middle (3, 4, 57, 255: failing drive, failing board) the document may exist, so these are repeated like the silent
 //! board (249, 250), as long as the register remembers, and do not merely halt the account. The texts are ours.
+//!
+//! Whatever a register answers that leaves a doubt is not kept by the service (manual, "cached"), so only the register
+//! that answered knows the id afterwards, for an hour: such codes have the memory of the device, 50 minutes for us. Past
+//! them a person looks, because nobody would recognise the repetition. A printer that fails (80, 200, 253, 254), the line
+//! to the OFD (17) and the state of shift and receipt (22 to 32, 60, 61, 74, 85, 114, 115, 240) are no exception: the
+//! answer does not say which step of the composite command it is about.
+//!
+//! 19 halts the account and leaves a doubt too: the service may have failed before it asked a register or after the
+//! document was closed, and of its own memory nothing is known from then on. Other receipts that are in doubt are not sent
+//! to find out whether it works again.
+//!
+//! 70 is the one code of class M that comes before anything is opened: a register counts the cash of its drawer before it
+//! begins, and a refund that waits for cash is no doubt.
 
 use super::{Code, Kind, Memory, Proof, Repeats, Verdict};
 
@@ -24,16 +37,24 @@ const WATCH: [&str; 2] = [
     "It is repeated by itself under the same id while the register remembers it (an hour); if it fails, look the receipt up in the cabinet or at the OFD.",
 ];
 const STATE: [&str; 2] = [
-    "Повторяется само под тем же номером; если не проходит, проверьте смену и деньги в кассе.",
-    "It is repeated by itself under the same id; if it lasts, check the register's shift and its money.",
+    "Повторяется само под тем же номером, пока касса его помнит (час); если не проходит, проверьте смену и деньги в кассе.",
+    "It is repeated by itself under the same id while the register remembers it (an hour); if it lasts, check the register's shift and its money.",
 ];
 const REGISTER: [&str; 2] = [
     "Обратитесь в поддержку «Чек Онлайн»: касса или её накопитель требуют внимания; чеки ждут и уйдут сами.",
     "Call CheckOnline's support: the register or its fiscal drive needs attention; the receipts wait and go out by themselves.",
 ];
+const GROUP: [&str; 2] = [
+    "Если не проходит само: проверьте в личном кабинете «Чек Онлайн», что касса активна и что group и сертификат (cert_file) в настройках счёта — той же организации; чеки ждут и уйдут сами.",
+    "If it does not pass by itself: check in CheckOnline's cabinet that the register is active, and that group and the certificate (cert_file) in the account's settings are the same enterprise's; the receipts wait and go out by themselves.",
+];
 const ACCOUNT: [&str; 2] = [
     "Проверьте настройки счёта и личный кабинет «Чек Онлайн»; чеки ждут и уйдут сами.",
     "Check the account's settings and CheckOnline's cabinet; the receipts wait and go out by themselves.",
+];
+const SUPPORT: [&str; 2] = [
+    "Сообщите код в поддержку «Чек Онлайн»: отправка остановлена, чеки ждут и уйдут сами.",
+    "Give the code to CheckOnline's support: sending has stopped, the receipts wait and go out by themselves.",
 ];
 const LOOK: [&str; 2] = [
     "Найдите чек в личном кабинете или у ОФД и запишите, зарегистрирован ли он; сам он не повторится.",
@@ -77,11 +98,11 @@ const fn wrong(code: i64, ru: &'static str, en: &'static str) -> Code {
     device(code, Verdict::Permanent, [ru, en], CORRECT)
 }
 
-/// T, as the module had it.
+/// T, as the module had it: the printer or the line to the OFD may fail after the document was closed.
 const fn passes(code: i64, ru: &'static str, en: &'static str) -> Code {
     Code {
         source: MODULE,
-        ..device(code, Verdict::MaybeSeen, [ru, en], WAIT)
+        ..midway(code, ru, en)
     }
 }
 
@@ -93,9 +114,12 @@ const fn midway(code: i64, ru: &'static str, en: &'static str) -> Code {
     }
 }
 
-/// M.
+/// M: the composite command stopped at a step that may have been the last one.
 const fn state(code: i64, ru: &'static str, en: &'static str) -> Code {
-    device(code, Verdict::MaybeSeen, [ru, en], STATE)
+    Code {
+        cure: STATE,
+        ..midway(code, ru, en)
+    }
 }
 
 /// D.
@@ -160,7 +184,10 @@ pub(super) const TABLE: &[Code] = &[
     state(60, "Смена уже открыта.", "The shift is open already."),
     state(61, "Смена не открыта.", "The shift is not open."),
     spent(69, "Оплаты меньше суммы чека.", "The payments are below the total."),
-    state(70, "В кассе не хватает наличных для возврата.", "The drawer has not enough cash for the refund."),
+    device(70, Verdict::NotSeen, ["В кассе не хватает наличных для возврата.", "The drawer has not enough cash for the refund."], [
+        "Повторяется само под тем же номером: внесите в кассу наличные или дождитесь продаж за наличные.",
+        "It is repeated by itself under the same id: put cash into the register or wait for sales in cash.",
+    ]),
     spent(73, "Вид документа не годится для команды.", "The document type does not fit the command."),
     state(74, "В кассе открыт другой чек.", "Another receipt is open in the register."),
     spent(77, "Безналичных оплат больше суммы чека.", "The electronic payments are above the total."),
@@ -184,7 +211,7 @@ pub(super) const TABLE: &[Code] = &[
     passes(200, "Принтер не ответил вовремя.", "The printer did not answer in time."),
     people(207, "Неверные дата и время кассы.", "The register's date and time are wrong."),
     spent(208, "В чеке нет строк.", "The receipt has no lines."),
-    people(238, "Касса принадлежит другой группе.", "The register belongs to another group."),
+    Code { cure: GROUP, ..people(238, "Касса принадлежит другой группе.", "The register belongs to another group.") },
     device(239, Verdict::Halt { certain: false }, ["Срок аренды кассы истёк.", "The register's rental has expired."], [
         "Оплатите аренду кассы в личном кабинете «Чек Онлайн»; чеки ждут и уйдут сами.",
         "Pay the register's rental in CheckOnline's cabinet; the receipts wait and go out by themselves.",
@@ -198,8 +225,8 @@ pub(super) const TABLE: &[Code] = &[
     spent(246, "Запрос не разобран как JSON.", "The request could not be read as JSON."),
     people(247, "Такой смены нет.", "There is no such shift."),
     people(248, "Параметры регистрации кассы изменились.", "The register's registration has changed."),
-    Code { source: MODULE, ..midway(249, "Сбой связи с архивом накопителя.", "The connection to the fiscal drive's archive failed.") },
-    Code { source: MODULE, ..midway(250, "Главная плата кассы не отвечает.", "The register's main board does not answer.") },
+    passes(249, "Сбой связи с архивом накопителя.", "The connection to the fiscal drive's archive failed."),
+    passes(250, "Главная плата кассы не отвечает.", "The register's main board does not answer."),
     people(252, "Контрольная сумма файла кассы неверна.", "A file of the register has a wrong checksum."),
     passes(253, "Сбой принтера кассы.", "The register's printer failed."),
     passes(254, "Принтер кассы не на связи.", "The register's printer is offline."),
@@ -209,7 +236,7 @@ pub(super) const TABLE: &[Code] = &[
     malformed(2, "Сервис не понял JSON запроса.", "The service did not understand the request's JSON."),
     malformed(3, "В запросе не названа касса.", "The request names no register."),
     malformed(4, "В запросе нет стратегии выбора кассы.", "The request has no strategy to choose a register."),
-    no_register(5, "Свободной подходящей кассы не нашлось.", "There was no suitable register."),
+    Code { cure: GROUP, ..no_register(5, "Свободной подходящей кассы не нашлось.", "There was no suitable register.") },
     Code {
         repeats: Repeats::Yes,
         ..cloud(6, Verdict::Unknown, [
@@ -231,11 +258,14 @@ pub(super) const TABLE: &[Code] = &[
     ], LOOK),
     malformed(17, "Нет номера запроса.", "The request id is missing."),
     no_register(18, "Касса занята дольше, чем ждёт сервис.", "The register was busy longer than the service waits."),
-    cloud(19, Verdict::Halt { certain: true }, [
-        "Сбой памяти сервиса: он может не узнать повторный запрос.",
-        "The service's memory failed: it may not recognise a repetition.",
-    ], ACCOUNT),
-    cloud(20, Verdict::Halt { certain: true }, ["Сбой очереди сервиса.", "The service's queue failed."], ACCOUNT),
+    Code {
+        memory: Memory::Device,
+        ..cloud(19, Verdict::Halt { certain: true }, [
+            "Сбой памяти сервиса: он может не узнать повторный запрос.",
+            "The service's memory failed: it may not recognise a repetition.",
+        ], SUPPORT)
+    },
+    cloud(20, Verdict::Halt { certain: true }, ["Сбой очереди сервиса.", "The service's queue failed."], SUPPORT),
     malformed(21, "Обратный вызов невозможен для этой команды.", "The command allows no callback."),
     cloud(24, Verdict::Running, [
         "Прежний запрос с этим номером ещё выполняется.",

@@ -149,6 +149,7 @@ fn a_full_answer_gives_the_shift_and_what_the_short_one_lacks() {
     let full = fixture!("done")
         .replace("\"DocNumber\":37,", "")
         .replace("\"FiscalDocNumber\":2148,", "")
+        .replace("i=2148", "i=2977")
         .replace(
             "\"Response\":{\"Error\":0}}",
             r#""Response":{"Error":0},"Responses":[{"Path":"/fr/api/v2/OpenDocument","Response":{"TurnNumber":1}},
@@ -238,6 +239,32 @@ fn a_document_that_is_not_ours_is_not_taken_for_ours() {
     }
 }
 
+/// The buyer reads the code, and we record the fields: both must mean the same document.
+#[test]
+fn a_code_that_contradicts_the_answer_is_for_a_person() {
+    for (field, from, to) in [
+        ("s", "s=2840.00", "s=2840.01"),
+        ("fn", "fn=9999999999999417", "fn=9999999999999418"),
+        ("i", "i=2148", "i=2149"),
+        ("fp", "fp=3127640982", "fp=3127640983"),
+    ] {
+        let refusal = refused(200, &fixture!("done").replace(from, to));
+        assert_eq!(
+            (&refusal.class, refusal.code.as_str()),
+            (&RetryClass::Unknown, "contradictory_document"),
+            "{field}"
+        );
+        assert!(refusal.cause.en.contains(&format!("field {field} ")), "{refusal:?}");
+    }
+    for (from, to) in [
+        ("fp=3127640982", "fp=03127640982"),
+        ("s=2840.00\\u0026", ""),
+        ("s=2840.00", "s=2840"),
+    ] {
+        assert!(judge(200, &fixture!("done").replace(from, to)).is_ok(), "{to}");
+    }
+}
+
 #[test]
 fn a_refused_parameter_fails_the_receipt_with_the_registers_words() {
     let refusal = refused(200, fixture!("refused"));
@@ -254,6 +281,8 @@ fn passing_troubles_of_a_register_are_repeated_under_the_same_id() {
     for code in [5, 6, 18, 20, 21, 79, 192, 238, 239] {
         assert_eq!(device(code).class, RetryClass::Halt { certain: false }, "{code}");
     }
+    // The drawer is looked into before anything is opened.
+    assert_eq!(device(70).class, RetryClass::NOT_SEEN);
     assert_eq!(device(4711).class, RetryClass::Unknown);
     assert_eq!(device(-1).class, RetryClass::Unknown);
 }
@@ -284,6 +313,15 @@ fn fatal_tells_what_the_code_alone_does_not() {
         (22, "", RetryClass::Unknown),
     ] {
         assert_eq!(cloud(code, fatal).class, class, "{code} {fatal}");
+    }
+}
+
+#[test]
+fn a_register_that_cannot_be_had_names_the_settings_that_may_be_wrong() {
+    for refusal in [cloud(5, ""), cloud(5, r#","Fatal":true"#), device(238)] {
+        for cure in [&refusal.cure.ru, &refusal.cure.en] {
+            assert!(cure.contains("cert_file") && cure.contains("group"), "{cure}");
+        }
     }
 }
 
@@ -362,21 +400,46 @@ fn an_answer_from_the_services_memory_says_so() {
     assert!(refusal.message.ends_with("(repeated from the service's memory)"));
 }
 
-/// After these only the register remembers the id, and that for an hour.
+/// The service keeps no answer of a register that leaves a doubt: only the register remembers the id, for an hour.
 #[test]
-fn a_repetition_is_recognised_for_less_than_an_hour_after_a_register_fell_silent() {
+fn a_repetition_is_recognised_for_less_than_an_hour_after_a_register_left_a_doubt() {
     let account = account();
     let minutes = |refusal: &Refusal| account.idempotency_horizon(Some(refusal)).as_secs() / 60;
-    for code in [3, 4, 57, 249, 250, 255] {
+    for code in [3, 4, 17, 57, 80, 85, 200, 240, 249, 250, 253, 254, 255] {
         assert_eq!(minutes(&device(code)), 50, "{code}");
     }
+    assert_eq!(
+        minutes(&cloud(22, r#","Fatal":false"#)),
+        50,
+        "nobody has written down what it means"
+    );
     let month = 30 * 24 * 60;
-    for refusal in [device(17), device(51), cloud(5, ""), refused(502, "")] {
+    for refusal in [device(51), device(70), cloud(5, ""), cloud(24, ""), refused(502, "")] {
         assert_eq!(minutes(&refusal), month, "{refusal:?}");
     }
     assert_eq!(account.idempotency_horizon(None).as_secs() / 60, month);
-    let rows = codes::all().iter().filter(|row| row.memory == Memory::Device);
-    assert!(rows.clone().all(|row| row.kind == Kind::Device) && rows.count() == 6);
+    for row in codes::all().iter().filter(|row| row.kind == Kind::Device) {
+        let doubtful = matches!(row.verdict, Verdict::MaybeSeen);
+        assert_eq!(row.memory == Memory::Device, doubtful, "{}", row.code);
+    }
+}
+
+#[test]
+fn a_service_whose_memory_failed_halts_the_account_and_leaves_a_doubt() {
+    let account = account();
+    let failed = cloud(19, "");
+    assert_eq!(failed.class, RetryClass::Halt { certain: true });
+    assert_eq!(account.idempotency_horizon(Some(&failed)).as_secs() / 60, 50);
+    assert!(account.may_have_forgotten("fce", "19"));
+    for (kind, code) in [
+        ("fce", "20"),
+        ("fce", "5"),
+        ("device", "19"),
+        ("device", "250"),
+        ("transport", "timeout"),
+    ] {
+        assert!(!account.may_have_forgotten(kind, code), "{kind} {code}");
+    }
 }
 
 #[test]

@@ -127,6 +127,15 @@ fn tax_systems_methods_and_objects_go_out_as_their_tags_have_them() {
             );
             continue;
         }
+        let name = match object.tag_value() {
+            15 => "7",
+            16 => "26",
+            _ => "Чайник",
+        };
+        let mut receipt = receipt;
+        for line in &mut receipt.lines {
+            name.clone_into(&mut line.name);
+        }
         let line = &body(&receipt, Operation::Sell)["Lines"][0];
         assert_eq!(line["LineAttribute"], object.tag_value(), "{object}");
     }
@@ -182,6 +191,32 @@ fn what_the_request_has_no_words_for_is_refused_with_its_reason() {
         let refusal = refusal(&receipt(&json));
         assert_eq!(refusal.class, RetryClass::Permanent);
         assert!(refusal.cause.en.contains(word), "{word}: {}", refusal.cause.en);
+    }
+}
+
+#[test]
+fn a_kind_of_income_that_a_register_wants_as_a_number_is_refused_with_any_other_name() {
+    for (object, kinds, others) in [
+        ("non-operating_gain", ["1", "25"], ["26", "0", "Чайник"]),
+        ("insurance_premium", ["26", "31"], ["25", "32", "26.0"]),
+    ] {
+        let with = |name: &str| {
+            let json = fixture!("receipt_small").replace("\"commodity\"", &format!("\"{object}\""));
+            let mut receipt = receipt(&json);
+            name.clone_into(&mut receipt.lines[0].name);
+            receipt
+        };
+        for name in kinds {
+            assert_eq!(body(&with(name), Operation::Sell)["Lines"][0]["Description"], name);
+        }
+        for name in others {
+            let refusal = refusal(&with(name));
+            assert_eq!(refusal.class, RetryClass::Permanent);
+            assert!(
+                refusal.cause.en.contains("line 1") && refusal.cause.ru.contains(object),
+                "{refusal:?}"
+            );
+        }
     }
 }
 

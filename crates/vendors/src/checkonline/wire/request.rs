@@ -5,7 +5,10 @@
 //!   quantity is the sum of a line already.
 //! - cashier, unit, country, customs declaration and excise: the request has no fields for them. A receipt to a company
 //!   must carry the last three (law 54-FZ, article 4.7), so such a receipt is refused and not sent without them.
-//! - `QueueLen`, `TryCount` and the other routing fields: the cloud has defaults, and `auto` needs none of them.
+//! - `QueueLen`, `TryCount` and the other routing fields: the cloud has defaults, and `auto` needs none of them. The one
+//!   that is sent is `ResendToSameDevice`: an answer that the service would not keep (a silent board, a failing printer)
+//!   may stand for a closed document that only its own register remembers, and `auto` would let another register close a
+//!   second one. The manual wants it to be constant for an id, so it is the same in every request.
 //! - `TaxCalculationMethod`, `MaxDocumentsInTurn`: the register's own settings.
 
 use receipt::marking::Mark;
@@ -85,6 +88,7 @@ const fn tax_id(vat: Vat) -> u8 {
 #[serde(rename_all = "PascalCase")]
 struct Complex<'a> {
     device: &'static str,
+    resend_to_same_device: bool,
     password: u32,
     request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -161,6 +165,7 @@ impl<'a> Complex<'a> {
         let lines = lines.map(|(at, line)| LineBody::new(at, line, company.is_some(), settings));
         Ok(Self {
             device: "auto",
+            resend_to_same_device: true,
             password: settings.cashier_number,
             request_id,
             client_id: settings.client_id.as_deref(),
@@ -275,7 +280,7 @@ impl LineBody {
             qty: line.quantity.thousandths(),
             price: line.price.kopecks(),
             pay_attribute: line.payment_method.tag_value(),
-            line_attribute: line_attribute(number, line.payment_object)?,
+            line_attribute: line_attribute(number, line.payment_object, &description)?,
             tax_id: (settings.tax_ids.get(&line.vat).copied()).unwrap_or_else(|| tax_id(line.vat)),
             description,
             cgn_float: line.mark.as_deref().map(|code| cgn_float(number, code)).transpose()?,
@@ -285,14 +290,32 @@ impl LineBody {
 
 /// Tag 1212. A word of one vendor alone has no number that everybody means by it: 12 is a composite object in the format
 /// 1.05 and a payout in 1.2.
-fn line_attribute(number: usize, object: PaymentObject) -> Result<u8, Inexpressible> {
+fn line_attribute(number: usize, object: PaymentObject, description: &str) -> Result<u8, Inexpressible> {
     if object == PaymentObject::Award {
         return Err(Inexpressible::new(
             format!("у предмета расчёта {object} строки {number} нет здесь кода; укажите payment, service или another"),
             format!("the payment object {object} of line {number} has no code here; give payment, service or another"),
         ));
     }
-    Ok(object.tag_value())
+    let tag = object.tag_value();
+    // For these two kinds of income and expense a register takes a number for a name, and refuses all else (error 51).
+    let kinds = match tag {
+        15 => Some(1..=25),
+        16 => Some(26..=31),
+        _ => None,
+    };
+    if let Some(kinds) = kinds
+        && !description.parse::<u8>().is_ok_and(|kind| kinds.contains(&kind))
+    {
+        let (least, most) = (kinds.start(), kinds.end());
+        return Err(Inexpressible::new(
+            format!("название строки {number} с предметом расчёта {object} должно быть числом от {least} до {most}"),
+            format!(
+                "the name of line {number} with the payment object {object} must be a number from {least} to {most}"
+            ),
+        ));
+    }
+    Ok(tag)
 }
 
 /// Tag 1162 in Base64.
