@@ -30,7 +30,9 @@ mod world;
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::Subcommand;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Output;
 use options::{Section, Settings};
@@ -66,6 +68,16 @@ pub(crate) async fn play(part: Part) -> anyhow::Result<()> {
 
 /// Measures everything that was asked for. Returns whether every aim is met.
 pub(crate) async fn measure(options: &Options, output: Output) -> anyhow::Result<bool> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    // Whatever ends it first: the servers end with it.
+    tokio::select! {
+        measured = Box::pin(measure_all(options, output)) => measured,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        _ = terminate.recv() => bail!("terminated"),
+    }
+}
+
+async fn measure_all(options: &Options, output: Output) -> anyhow::Result<bool> {
     let settings = options.settings();
     if settings.wants(Section::Peers) {
         peers::install().await?;

@@ -63,13 +63,13 @@ impl World {
     }
 
     pub(crate) async fn machine(&self) -> anyhow::Result<Machine> {
-        // Its banner names it.
+        // Its banner names it, in colours.
         let log = self.rabbitmq.as_ref().map(RabbitMq::log).unwrap_or_default();
-        let mut named = log
-            .split("RabbitMQ ")
+        let is_number = |word: &&str| word.starts_with(|first: char| first.is_ascii_digit());
+        let version = log
+            .split("RabbitMQ")
             .skip(1)
-            .filter_map(|text| text.split_whitespace().next());
-        let version = named.find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+            .find_map(|text| text.split_whitespace().take(2).find(is_number));
         Machine::look(&self.database_url, version.unwrap_or("given").to_owned()).await
     }
 
