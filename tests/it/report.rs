@@ -115,7 +115,7 @@ async fn a_report_of_today_says_what_the_vendors_books_say_in_every_form() -> an
 
 #[tokio::test]
 async fn a_report_that_cannot_be_made_says_why() -> anyhow::Result<()> {
-    within("report-usage", &pace(), async |world| {
+    within("reportusage", &pace(), async |world| {
         for (arguments, code, word) in [
             (&["report"][..], 2, "--from"),
             (
