@@ -82,7 +82,8 @@ fn tests(report: &mut Report, urls: &Urls, words: &[&str]) -> Result<()> {
     report.step("tests", || {
         let mut test = cargo();
         with_services(&mut test, urls)?;
-        test.args(["test", "--workspace", "--"]).args(words);
+        // One run tells of everything that is wrong.
+        test.args(["test", "--workspace", "--no-fail-fast", "--"]).args(words);
         // The long tests wait for processes and timers nearly all of their time.
         let threads = 3 * std::thread::available_parallelism().map_or(2, NonZero::get);
         test.env("RUST_TEST_THREADS", threads.to_string());
