@@ -161,7 +161,8 @@ async fn a_sender_that_dies_after_the_record_and_before_settling_a_pointer_leave
         first.kill().await?;
         world.broker.cut();
         wait::until("the pointer is back in its queue", LIMIT, async || {
-            Ok((world.depth("send.atol").await? == 1).then_some(()))
+            // The settling of the first pointer may have been kept back too.
+            Ok((world.depth("send.atol").await? >= 1).then_some(()))
         })
         .await?;
         assert_eq!(world.the_row("417").await?, recorded, "the record stands");
