@@ -170,8 +170,12 @@ async fn a_sender_that_dies_after_the_record_and_before_settling_a_pointer_leave
         let mut second = world.sender("second").await?;
         // Its pointer stands behind the stale one.
         let path = world.file("next.json", &request("main", "sell", "418", "418"))?;
-        world.fleet.command(&["sell", "--file", &path]).await?;
-        world.until_state("418", "waiting").await?;
+        // A command waits for its pointer's confirm only so long; the same request again sends another one.
+        wait::until("418 is woken by a pointer", LIMIT, async || {
+            world.fleet.command(&["sell", "--file", &path]).await?;
+            Ok((world.the_row("418").await?.state == "waiting").then_some(()))
+        })
+        .await?;
         assert!(second.stop(Duration::from_secs(15)).await?);
         assert_eq!(world.depth("send.atol").await?, 0, "a stale pointer is settled");
         assert_eq!(world.the_row("417").await?, recorded, "a stale pointer changes nothing");
@@ -367,8 +371,10 @@ async fn a_sender_that_froze_past_its_lease_is_fenced_when_it_wakes() -> anyhow:
         })
         .await?;
         assert_eq!(world.the_row("417").await?, done, "the late answer moved nothing");
-        assert_eq!(world.sends("417").await?.len(), 2);
-        assert_eq!(world.only_document("417")?.requests, 2);
+        // On a busy machine the second one may lose its lease as well.
+        let sends = world.sends("417").await?.len();
+        assert!(sends >= 2, "{sends}");
+        assert!(world.only_document("417")?.requests >= 2);
         let told = first.log().lines().any(|line| line.contains("came after the lease"));
         assert!(told, "{}", first.log());
         Ok(())
