@@ -76,7 +76,7 @@ pub async fn run(settings: &Settings, tell: &(dyn Fn(&str) + Sync)) -> anyhow::R
     let world = Arc::new(Box::pin(World::make(settings)).await?);
     let outcome = Box::pin(play(settings, &world, began, tell)).await;
     if settings.keep || !outcome.as_ref().is_ok_and(|report| report.good) {
-        world.keep_folders();
+        world.keep_folders().await;
     }
     outcome.with_context(|| format!("the logs stay in {}", world.fleet.folder.display()))
 }
@@ -112,7 +112,7 @@ async fn play(
     tell(&format!("all {} faults have struck; everything heals", struck.len()));
     tasks.spawn({
         let world = Arc::clone(world);
-        async move { world.operator.watch(&world.fleet).await }
+        async move { world.operator.watch(&world).await }
     });
     let settled_in = settle(settings, world, tell).await?;
     tasks.shutdown().await;

@@ -7,26 +7,40 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::world::World;
 use crate::fleet::Fleet;
 
 /// How often somebody looks.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// A broker that is still sick after so many repairs in a row is restarted.
+const REPAIRS: usize = 3;
 
 #[derive(Debug, Default)]
 pub(super) struct Operator {
     recreated: AtomicUsize,
+    restarted: AtomicUsize,
 }
 
 impl Operator {
-    /// Does what `topology verify` and `topology apply` ask for, until nobody waits for it.
-    pub(super) async fn watch(&self, fleet: &Fleet) {
+    /// Does what `topology verify` and `topology apply` ask for, until nobody waits for it, and restarts the broker, as
+    /// the runbook has it, when that does not help.
+    pub(super) async fn watch(&self, world: &World) {
+        let fleet = &world.fleet;
         let mut unreadable = BTreeSet::new();
+        let mut in_vain = 0;
         loop {
             // A broker that is not there yet is looked at again.
-            if let Ok(verified) = fleet.try_command(&["topology", "verify"]).await
-                && verified.status.code() == Some(1)
-            {
-                unreadable = self.repair(fleet, &unreadable).await.unwrap_or_default();
+            match fleet.try_command(&["topology", "verify"]).await {
+                Ok(verified) if verified.status.code() == Some(1) => {
+                    unreadable = self.repair(fleet, &unreadable).await.unwrap_or_default();
+                    in_vain += 1;
+                }
+                Ok(verified) if verified.status.success() => in_vain = 0,
+                _ => in_vain += 1,
+            }
+            if in_vain > REPAIRS && world.restart_broker().await.is_ok() {
+                self.restarted.fetch_add(1, Ordering::Relaxed);
+                in_vain = 0;
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -40,6 +54,10 @@ impl Operator {
             command.extend(["--abandon", queue]);
         }
         let applied = fleet.try_command(&command).await?;
+        std::fs::write(
+            fleet.folder.join("operator.log"),
+            [applied.stdout.as_slice(), &applied.stderr].concat(),
+        )?;
         let outcomes: Vec<Value> = serde_json::from_slice(&applied.stdout)?;
         let is = |outcome: &Value, deed: &str| outcome["deed"] == deed;
         let recreated = outcomes
@@ -58,5 +76,9 @@ impl Operator {
     /// How many queues had to be replaced.
     pub(super) fn recreated(&self) -> usize {
         self.recreated.load(Ordering::Relaxed)
+    }
+    /// How often the broker had to be restarted.
+    pub(super) fn restarted(&self) -> usize {
+        self.restarted.load(Ordering::Relaxed)
     }
 }

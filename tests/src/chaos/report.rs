@@ -93,6 +93,8 @@ pub struct Results {
     pub broker_emptied: usize,
     /// How many queues the operator replaced that a kill had left without their processes.
     pub queues_recreated: usize,
+    /// How often the operator restarted a broker that no repair mended.
+    pub broker_restarted: usize,
     /// Callbacks that reached their address.
     pub callbacks: u64,
     /// Panics in the logs.

@@ -43,6 +43,7 @@ pub(super) async fn judge(settings: &Settings, world: &World, played: Played) ->
     }
     court.results.broker_emptied = played.emptied;
     court.results.queues_recreated = world.operator.recreated();
+    court.results.broker_restarted = world.operator.restarted();
     court.results.ended_by_themselves = played.bad_ends.len();
     court.results.published = world.shop.publications();
     let by_vendor = books.registered_by_vendor().into_iter();

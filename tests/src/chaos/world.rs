@@ -213,9 +213,13 @@ impl World {
         })
     }
 
-    /// Leaves the logs behind.
-    pub(super) fn keep_folders(&self) {
+    /// Leaves the logs behind, those of the servers among them.
+    pub(super) async fn keep_folders(&self) {
         self.folders.stay.store(true, Ordering::Relaxed);
+        let folder = &self.fleet.folder;
+        // Evidence that cannot be written must not hide the verdict.
+        let _ = std::fs::write(folder.join("postgres.log"), self.postgres.lock().await.log());
+        let _ = std::fs::write(folder.join("broker.log"), self.broker.lock().await.log());
     }
 
     /// How many receipts are accepted and not final: now, or when somebody could look last.
@@ -313,6 +317,11 @@ impl World {
             broker.start_again().await?;
         }
         Ok(in_flight)
+    }
+
+    /// What an operator does with a broker that no repair mends.
+    pub(super) async fn restart_broker(&self) -> anyhow::Result<()> {
+        self.broker.lock().await.start_again().await
     }
 
     /// Nothing is wrong any more.

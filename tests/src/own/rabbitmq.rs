@@ -64,10 +64,11 @@ impl RabbitMq {
         self.home.main()
     }
 
-    /// What it has logged.
+    /// What it has said and logged, since the beginning.
     #[must_use]
     pub fn log(&self) -> String {
-        self.home.log()
+        let logged = std::fs::read_to_string(self.home.path("logs/kassa@localhost.log")).unwrap_or_default();
+        self.home.log() + &logged
     }
 
     /// SIGKILL to every process of the node, its epmd included.

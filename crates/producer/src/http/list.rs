@@ -316,8 +316,9 @@ mod tests {
             value in any::<String>(),
         ) {
             if let Ok(search) = read(&[(name, value)]) {
-                let shown = format!("{search:?}");
-                prop_assert!(!shown.contains("\\0"), "{}", shown);
+                // A backslash is shown as two, and one that a zero follows in the query is no NUL.
+                let shown = format!("{search:?}").replace(r"\\", "");
+                prop_assert!(!shown.contains(r"\0"), "{}", shown);
             }
         }
     }

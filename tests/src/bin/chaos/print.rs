@@ -151,6 +151,11 @@ fn results(report: &Report) -> Table {
             results.queues_recreated.to_string(),
             "times the operator replaced queues without a leader",
         ),
+        (
+            "restarted",
+            results.broker_restarted.to_string(),
+            "times the operator restarted a broker that no repair mended",
+        ),
         ("callbacks", results.callbacks.to_string(), "that reached their address"),
         ("events", results.events.to_string(), "in the table"),
         ("  unpublished", results.events_unpublished.to_string(), "in the end"),
