@@ -218,14 +218,16 @@ fn outcome(
 }
 
 fn tell(mail: &Mail, period: &'static str, outcome: &MailOutcome) {
-    let (series, recipient) = (&mail.series, &mail.recipient);
+    let (id, series) = (mail.id, &mail.series);
+    // Servers repeat the address that they refuse, and logs hold nobody's address: the table has it under the id.
     let why = outcome.error.as_deref().unwrap_or_default();
+    let why = why.replace(&mail.recipient, "the recipient");
     match outcome.verdict {
         MailVerdict::Sent => {
             metrics::report(period, "sent");
-            tracing::info!(series, "the mail {series} is sent to {recipient}");
+            tracing::info!(series, "the mail {series} is sent ({id})");
         }
-        MailVerdict::Skipped => tracing::info!(series, "the mail {series} has nothing to tell {recipient}"),
+        MailVerdict::Skipped => tracing::info!(series, "the mail {series} has nothing to tell ({id})"),
         MailVerdict::Untried { .. } => {
             tracing::warn!(series, why, "the mail {series} cannot be made now: {why}");
         }
@@ -234,7 +236,7 @@ fn tell(mail: &Mail, period: &'static str, outcome: &MailOutcome) {
             tracing::warn!(
                 series,
                 why,
-                "the mail {series} to {recipient} was not taken: {why}; it is tried again"
+                "the mail {series} ({id}) was not taken: {why}; it is tried again"
             );
         }
         MailVerdict::InDoubt { .. } => {
@@ -242,7 +244,7 @@ fn tell(mail: &Mail, period: &'static str, outcome: &MailOutcome) {
             tracing::warn!(
                 series,
                 why,
-                "the mail {series} to {recipient} may have been taken: {why}; it is sent again with the same id"
+                "the mail {series} ({id}) may have been taken: {why}; it is sent again with the same id"
             );
         }
         MailVerdict::Refused => {
@@ -250,7 +252,7 @@ fn tell(mail: &Mail, period: &'static str, outcome: &MailOutcome) {
             tracing::error!(
                 series,
                 why,
-                "the mail {series} to {recipient} is given up: {why}; when it is mended: kassa report --mail"
+                "the mail {series} ({id}) is given up: {why}; when it is mended: kassa report --mail"
             );
         }
         MailVerdict::Unconfirmed => {
@@ -258,7 +260,7 @@ fn tell(mail: &Mail, period: &'static str, outcome: &MailOutcome) {
             tracing::error!(
                 series,
                 why,
-                "the mail {series} to {recipient} was sent {} times without an answer: {why}; ask whether it came",
+                "the mail {series} ({id}) was sent {} times without an answer: {why}; ask whether it came",
                 mail.sends
             );
         }

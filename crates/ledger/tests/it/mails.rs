@@ -19,14 +19,14 @@ fn store(code: &str) -> StoreCode {
     StoreCode::parse(code).expect("a store code")
 }
 
-fn daily(code: &str) -> ScheduleKey {
+pub(crate) fn daily(code: &str) -> ScheduleKey {
     ScheduleKey {
         store: store(code),
         schedule: "daily".to_owned(),
     }
 }
 
-fn mail(key: &str, recipient: &str) -> NewMail {
+pub(crate) fn mail(key: &str, recipient: &str) -> NewMail {
     let id = Uuid::now_v7();
     NewMail {
         id,
@@ -40,7 +40,7 @@ fn mail(key: &str, recipient: &str) -> NewMail {
 }
 
 /// The only schedule's cursor.
-async fn cursor(ledger: &Ledger) -> Cursor {
+pub(crate) async fn cursor(ledger: &Ledger) -> Cursor {
     let mut cursors = ledger.schedules().await.expect("the schedules can be read");
     assert_eq!(cursors.len(), 1, "{cursors:?}");
     cursors.remove(0)
@@ -74,7 +74,7 @@ async fn only(ledger: &Ledger) -> Mail {
     mails.remove(0)
 }
 
-async fn record(ledger: &Ledger, mail: &Mail, verdict: MailVerdict) -> Recorded {
+pub(crate) async fn record(ledger: &Ledger, mail: &Mail, verdict: MailVerdict) -> Recorded {
     let outcome = MailOutcome {
         id: mail.id,
         claim: mail.claim,

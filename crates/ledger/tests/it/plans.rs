@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ledger::{DeliveryVerdict, Hint, Ledger, Stretch, Wanted};
+use ledger::{DeliveryVerdict, Hint, Ledger, MailVerdict, Stretch, Wanted};
 use receipt::{ExternalId, StoreCode, VendorName};
 use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
 
+use crate::mails::{cursor, daily, mail, record};
 use crate::sample::{DAY, LEASE, MINUTE, accepted, answer, claim, claimed, done, offer, outcome, queued, quota, uuid};
 use crate::scratch::{Scratch, until};
 use crate::webhooks::{delivery_quota, tried};
@@ -33,6 +35,7 @@ async fn filled(done: i64, due: usize, analyzed: bool) -> Scratch {
         "ALTER TABLE events SET (autovacuum_enabled = false)",
         "ALTER TABLE actions SET (autovacuum_enabled = false)",
         "ALTER TABLE webhook_deliveries SET (autovacuum_enabled = false)",
+        "ALTER TABLE mails SET (autovacuum_enabled = false)",
     ] {
         sqlx::query(statement).execute(&mut connection).await.expect("arranged");
     }
@@ -52,6 +55,9 @@ async fn filled(done: i64, due: usize, analyzed: bool) -> Scratch {
          SELECT gen_random_uuid(), 'maria', 'cancel', id FROM transactions LIMIT $1",
         "INSERT INTO webhook_deliveries (event_id, store, state, attempts, due_at, delivered_at) \
          SELECT id, store, 'delivered', 1, NULL, now() FROM events LIMIT $1",
+        "INSERT INTO mails (id, kind, series, key, recipient, message_id, what, due_at, ended, ended_at, figures) \
+         SELECT gen_random_uuid(), 'report', 'main daily', 'old ' || n, 'boss@shop.example', '<old>', '{}', NULL, 'sent', \
+         now(), '{}' FROM generate_series(1, $1) AS n",
     ] {
         sqlx::query(statement)
             .bind(done)
@@ -121,9 +127,11 @@ async fn counters(scratch: &Scratch) -> Reads {
     );
     let table_scans = count(
         scratch,
-        // A table with a row for each store, account or worker is best read whole, however many receipts there are.
+        // A table with a row for each store, account or worker is best read whole, however many receipts there are, and
+        // so is one that holds only what nobody was alerted of yet.
         "SELECT sum(seq_scan)::bigint FROM pg_stat_user_tables \
-         WHERE relname NOT IN ('_sqlx_migrations', 'webhook_endpoints', 'gates', 'workers')",
+         WHERE relname NOT IN ('_sqlx_migrations', 'webhook_endpoints', 'gates', 'workers', \
+         'report_schedules', 'alert_stores', 'alert_causes', 'alerts')",
     );
     Reads {
         buffers: buffers.await,
@@ -287,6 +295,29 @@ async fn reads_of_each(scratch: &Scratch) -> BTreeMap<&'static str, Reads> {
     })
     .await;
     each.insert("claim_deliveries", delivering);
+
+    let (mailing, ()) = reads(scratch, |ledger| async move {
+        ledger.bind_schedules(&[daily("main")]).await.expect("bound");
+        for place in 0..CALLS {
+            let cursor = cursor(&ledger).await;
+            let new = [mail(&format!("mail {place}"), "boss@shop.example")];
+            assert!(
+                ledger
+                    .pass_schedule(&cursor, cursor.now, &new)
+                    .await
+                    .expect("no outage")
+            );
+            assert_eq!(ledger.give_up_mails().await.expect("no outage").len(), 0);
+            assert_eq!(ledger.due_alerts().await.expect("no outage"), []);
+            let mails = ledger.claim_mails(Uuid::new_v4(), 4, MINUTE).await.expect("no outage");
+            assert_eq!(mails.len(), 1);
+            let told = ledger.told_figures("main daily", "boss@shop.example", Uuid::max());
+            assert!(told.await.expect("no outage").is_some());
+            record(&ledger, &mails[0], MailVerdict::Sent).await;
+        }
+    })
+    .await;
+    each.insert("mails", mailing);
 
     let (counting, ()) = reads(scratch, |ledger| async move {
         for _ in 0..CALLS {

@@ -1,6 +1,6 @@
 //! What a layout is filled with: everything in it is a text ready to be read, in the language of the store.
 //!
-//! Whoever writes a layout relies on these names; the README lists them.
+//! Whoever writes a layout relies on these names.
 
 mod build;
 mod examples;
