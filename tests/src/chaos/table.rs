@@ -43,7 +43,7 @@ pub(super) struct Attempt {
 impl Attempt {
     /// Whether the vendor may have seen it, as far as anybody knew.
     pub(super) fn left_a_doubt(&self) -> bool {
-        self.class.as_deref() == Some("in_doubt") || self.ended_without_a_word()
+        matches!(self.class.as_deref(), Some("in_doubt" | "running" | "unknown")) || self.ended_without_a_word()
     }
 
     /// Type and code of what the vendor said to it, if it said something of the kind.

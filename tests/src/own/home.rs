@@ -49,8 +49,11 @@ impl Home {
         fs::set_permissions(base, Permissions::from_mode(0o755))?;
         end_abandoned(base);
         let name = format!("{server}-{}", &Uuid::new_v4().simple().to_string()[..12]);
-        let owner = File::create(base.join(format!("{name}.owner")))?;
+        // An owner is locked before anybody can take it for an abandoned one.
+        let unnamed = base.join(format!("{name}.new"));
+        let owner = File::create(&unnamed)?;
         owner.lock()?;
+        fs::rename(&unnamed, base.join(format!("{name}.owner")))?;
         let folder = base.join(name);
         fs::create_dir(&folder)?;
         fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
