@@ -5,8 +5,8 @@
 //! two files, one after the other: while they do not fit together yet, the identity that was read before goes on.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use pkcs8::der::pem::LineEnding;
@@ -24,6 +24,10 @@ use crate::http::{self, CallTimeouts, Http, TRANSPORT};
 
 /// For how long after a change files that cannot be used are taken for a renewal that is under way.
 const RENEWING: Duration = Duration::from_secs(60);
+
+/// How often the files are looked at. A look is three calls to the system on another thread, and there may be thousands
+/// of receipts a second.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// No certificate, key or list of roots has so much.
 const LONGEST_FILE: u64 = 1024 * 1024;
@@ -46,6 +50,7 @@ struct Files {
 #[derive(Clone)]
 struct Loaded {
     stamps: Stamps,
+    looked_at: Instant,
     http: Http,
     valid: Option<Validity>,
 }
@@ -116,22 +121,35 @@ impl Credentials {
 
     /// The client that shows our certificate.
     pub(super) async fn http(&self) -> Result<Http, Box<Unusable>> {
-        // Before the reading: a change in between shows at the next call.
-        let stamps = self.files.stamps().await;
-        let before = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let before = self.loaded().clone();
+        if let Some(loaded) = &before
+            && loaded.looked_at.elapsed() < LOOK_EVERY
+            && self.files.check(loaded.valid, Timestamp::now()).is_ok()
+        {
+            return Ok(loaded.http.clone());
+        }
+        let loaded = self.look(before).await?;
+        self.files.check(loaded.valid, Timestamp::now())?;
+        Ok(loaded.http)
+    }
+
+    async fn look(&self, before: Option<Loaded>) -> Result<Loaded, Box<Unusable>> {
+        // Before the reading: a change in between shows at the next look.
+        let (looked_at, stamps) = (Instant::now(), self.files.stamps().await);
         let loaded = match before {
-            Some(loaded) if loaded.stamps == stamps => loaded,
+            Some(loaded) if loaded.stamps == stamps => Loaded { looked_at, ..loaded },
             before => match (self.files.load(stamps, &self.timeouts).await, before) {
-                (Ok(fresh), _) => {
-                    *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(fresh.clone());
-                    fresh
-                }
-                (Err(_), Some(before)) if stamps.is_renewing() => before,
+                (Ok(fresh), _) => fresh,
+                (Err(_), Some(before)) if stamps.is_renewing() => return Ok(before),
                 (Err(unusable), Some(_) | None) => return Err(unusable),
             },
         };
-        self.files.check(loaded.valid, Timestamp::now())?;
-        Ok(loaded.http)
+        *self.loaded() = Some(loaded.clone());
+        Ok(loaded)
+    }
+
+    fn loaded(&self) -> MutexGuard<'_, Option<Loaded>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -194,6 +212,7 @@ impl Files {
         let http = Http::build_with(timeouts, credentials).map_err(|error| unusable(&error))?;
         Ok(Loaded {
             stamps,
+            looked_at: Instant::now(),
             http,
             valid: validity(leaf),
         })

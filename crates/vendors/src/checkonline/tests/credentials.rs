@@ -9,7 +9,7 @@ use receipt::{Refusal, RetryClass};
 use secrecy::SecretString;
 
 use super::*;
-use crate::checkonline::credentials::Credentials;
+use crate::checkonline::credentials::{Credentials, LOOK_EVERY};
 use crate::http::CallTimeouts;
 
 /// A folder of this test's own, gone with it.
@@ -206,8 +206,10 @@ async fn a_renewal_that_is_half_done_does_not_stop_the_account() {
     credentials.http().await.expect("the first pair");
     let (fresh, fresh_key) = pair(2021, 2090);
     folder.write("client.pem", &fresh);
+    tokio::time::sleep(LOOK_EVERY).await;
     credentials.http().await.expect("the first pair goes on");
     folder.write_long_ago("client.pem", &fresh);
+    tokio::time::sleep(LOOK_EVERY).await;
     assert!(credentials.http().await.is_err(), "nobody is at work any more");
     folder.write("client.key", &fresh_key.serialize_pem());
     credentials.http().await.expect("the second pair");
