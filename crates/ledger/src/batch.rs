@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
@@ -34,10 +35,10 @@ where
     O: Send + 'static,
 {
     /// Starts the task that runs `statement` for up to `largest` inputs at a time. `statement` gives one output per
-    /// input, in order. The task ends when the last front is dropped.
+    /// input, in order; its inputs are shared, because it may have to be repeated. The task ends when the last front is dropped.
     pub(crate) fn start<F, Fut>(tasks: &TaskTracker, largest: usize, statement: F) -> Self
     where
-        F: Fn(Vec<I>) -> Fut + Send + Sync + 'static,
+        F: Fn(Arc<[I]>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Vec<O>, LedgerError>> + Send + 'static,
     {
         // The queue is bounded so that a slow database slows its callers and does not fill the memory.
@@ -61,13 +62,14 @@ async fn run<I, O, F, Fut>(mut waiting: mpsc::Receiver<(I, Answer<O>)>, largest:
 where
     I: Clone + Send + Sync,
     O: Send,
-    F: Fn(Vec<I>) -> Fut + Send + Sync,
+    F: Fn(Arc<[I]>) -> Fut + Send + Sync,
     Fut: Future<Output = Result<Vec<O>, LedgerError>> + Send + 'static,
 {
     let mut batch = Vec::with_capacity(largest);
     while waiting.recv_many(&mut batch, largest).await > 0 {
         let (inputs, answers): (Vec<I>, Vec<Answer<O>>) = batch.drain(..).unzip();
-        match settled_statement(&statement, inputs.clone()).await {
+        let inputs: Arc<[I]> = inputs.into();
+        match settled_statement(&statement, &inputs).await {
             Ok(outputs) => {
                 debug_assert_eq!(outputs.len(), answers.len(), "one output per input");
                 for (answer, output) in answers.into_iter().zip(outputs) {
@@ -83,11 +85,11 @@ where
             // The data of one input failed the statement for all: each gets a statement of its own.
             Err(_) => {
                 let mut outage = None;
-                for (input, answer) in inputs.into_iter().zip(answers) {
+                for (input, answer) in inputs.iter().zip(answers) {
                     let alone = match outage.clone() {
                         // Each further statement would wait for a connection as long as the one that met the outage.
                         Some(error) => Err(error),
-                        None => settled_statement(&statement, vec![input])
+                        None => settled_statement(&statement, &[input.clone()].into())
                             .await
                             .and_then(|mut outputs| outputs.pop().ok_or(LedgerError::Closed)),
                     };
@@ -100,21 +102,20 @@ where
 }
 
 /// Runs the statement for all `inputs`, again if it was rolled back only because it met another one.
-async fn settled_statement<I, O, F, Fut>(statement: &F, inputs: Vec<I>) -> Result<Vec<O>, LedgerError>
+async fn settled_statement<I, O, F, Fut>(statement: &F, inputs: &Arc<[I]>) -> Result<Vec<O>, LedgerError>
 where
-    I: Clone,
-    F: Fn(Vec<I>) -> Fut,
+    F: Fn(Arc<[I]>) -> Fut,
     Fut: Future<Output = Result<Vec<O>, LedgerError>>,
 {
     for _ in 0..3 {
-        match alone(statement(inputs.clone())).await {
+        match alone(statement(Arc::clone(inputs))).await {
             Err(error) if error.is_collision() => {
                 tracing::warn!("a statement met another one of the same rows and is repeated");
             }
             settled => return settled,
         }
     }
-    alone(statement(inputs)).await
+    alone(statement(Arc::clone(inputs))).await
 }
 
 /// The statement. A panic in it must not end the task that all later callers depend on.
@@ -130,7 +131,6 @@ async fn alone<O>(statement: impl Future<Output = Result<O, LedgerError>>) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn refused() -> LedgerError {
@@ -145,7 +145,7 @@ mod tests {
         let statements = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&statements);
         let (open, gate) = tokio::sync::watch::channel(false);
-        let batcher = Batcher::start(&TaskTracker::new(), 100, move |inputs: Vec<u32>| {
+        let batcher = Batcher::start(&TaskTracker::new(), 100, move |inputs: Arc<[u32]>| {
             let counted = Arc::clone(&counted);
             let mut gate = gate.clone();
             async move {
@@ -153,7 +153,7 @@ mod tests {
                 gate.wait_for(|open| *open)
                     .await
                     .expect("the gate outlives the statements");
-                Ok(inputs.into_iter().map(|n| n * 2).collect())
+                Ok(inputs.iter().map(|n| n * 2).collect())
             }
         });
         let mut callers = tokio::task::JoinSet::new();
@@ -180,11 +180,11 @@ mod tests {
 
     #[tokio::test]
     async fn bad_data_of_one_caller_never_fails_its_neighbours() {
-        let batcher = Batcher::start(&TaskTracker::new(), 100, |inputs: Vec<u32>| async move {
+        let batcher = Batcher::start(&TaskTracker::new(), 100, |inputs: Arc<[u32]>| async move {
             if inputs.iter().any(|n| n % 2 == 1) {
                 Err(refused())
             } else {
-                Ok(inputs)
+                Ok(inputs.to_vec())
             }
         });
         let (first, odd, last) = tokio::join!(batcher.call(2), batcher.call(3), batcher.call(4));
@@ -197,12 +197,12 @@ mod tests {
     async fn an_outage_while_each_has_a_statement_of_its_own_is_met_once() {
         let statements = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&statements);
-        let batcher = Batcher::start(&TaskTracker::new(), 100, move |inputs: Vec<u32>| {
+        let batcher = Batcher::start(&TaskTracker::new(), 100, move |inputs: Arc<[u32]>| {
             let statement = counted.fetch_add(1, Ordering::SeqCst);
             async move {
                 match statement {
                     0 => Err(refused()),
-                    1 => Ok(inputs),
+                    1 => Ok(inputs.to_vec()),
                     _ => Err(LedgerError::Unavailable(Arc::new(sqlx::Error::PoolTimedOut))),
                 }
             }

@@ -1,5 +1,7 @@
 //! Callbacks: a hint that there is something to ask about, and nothing else.
 
+use std::sync::Arc;
+
 use receipt::{ExternalId, StoreCode, VendorName, VendorUuid};
 use sqlx::PgPool;
 
@@ -35,7 +37,7 @@ impl Ledger {
     }
 }
 
-pub(crate) async fn make_polls_due(pool: PgPool, batch: Vec<Hint>) -> Result<Vec<()>, LedgerError> {
+pub(crate) async fn make_polls_due(pool: PgPool, batch: Arc<[Hint]>) -> Result<Vec<()>, LedgerError> {
     let stores: Vec<String> = batch.iter().map(|hint| hint.store.to_string()).collect();
     let vendors: Vec<String> = batch.iter().map(|hint| hint.vendor.to_string()).collect();
     let uuids: Vec<Option<String>> = batch

@@ -6,8 +6,7 @@
 use receipt::EventId;
 use receipt::event::{Body, EventType};
 use receipt::state::Change;
-use serde_json::{Value, json};
-use sqlx::types::Json;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::act::{Acted, Actor, Standing};
@@ -16,7 +15,7 @@ use crate::limit::limited;
 use crate::pool::Ledger;
 use crate::resell::sell_of;
 use crate::resolve::{acted, moved};
-use crate::storable::{storable, to_jsonb};
+use crate::storable::{Jsonb, storable, to_jsonb};
 
 impl Ledger {
     /// Closes a transaction that is certainly not registered and will not be. While a doubt stands, or while the vendor
@@ -107,13 +106,13 @@ impl Ledger {
                 seen.state.name(),
                 EventId::new().0,
                 EventType::Cancelled.name(),
-                to_jsonb(id, &body)? as Json<Value>,
+                to_jsonb(id, &body)? as Jsonb,
                 Uuid::now_v7(),
                 storable(&actor.name),
                 actor.reason.as_deref().map(storable),
                 json!({ "external_id": seen.external_id }),
                 EventId::new().0,
-                to_jsonb(id, &child)? as Json<Value>,
+                to_jsonb(id, &child)? as Jsonb,
                 Uuid::now_v7(),
             )
         );

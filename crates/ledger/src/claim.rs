@@ -198,7 +198,7 @@ impl Ledger {
         lease: Lease,
     ) -> Result<Vec<Claimed>, LedgerError> {
         let rows = limited!(
-            self.pool,
+            self.hot,
             fetch_all,
             sqlx::query_as!(
                 ClaimedRow,
@@ -550,7 +550,7 @@ pub(crate) fn subject(
 pub(crate) async fn claim_batch(
     pool: PgPool,
     worker: Arc<str>,
-    batch: Vec<Claiming>,
+    batch: Arc<[Claiming]>,
 ) -> Result<Vec<Claim>, LedgerError> {
     let ids: Vec<Uuid> = batch.iter().map(|claiming| claiming.id.0).collect();
     let fences: Vec<i32> = batch.iter().map(|claiming| claiming.fence).collect();

@@ -40,7 +40,7 @@ impl Ledger {
     /// An outage.
     pub async fn take_events(&self, limit: i64) -> Result<Vec<PendingEvent>, LedgerError> {
         let rows = limited!(
-            self.pool,
+            self.hot,
             fetch_all,
             sqlx::query!(
                 r#"
@@ -86,7 +86,7 @@ impl Ledger {
     pub async fn mark_published(&self, ids: &[EventId]) -> Result<(), LedgerError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
         limited!(
-            self.pool,
+            self.hot,
             execute,
             sqlx::query!("UPDATE events SET published_at = now() WHERE id = ANY($1)", &ids)
         );

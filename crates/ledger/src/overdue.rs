@@ -6,15 +6,13 @@ use std::time::Duration;
 
 use receipt::event::{Body, EventType};
 use receipt::{AccountName, EventId, ExternalId, StoreCode, TransactionId};
-use serde_json::Value;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::claim::{millis, subject};
 use crate::error::LedgerError;
 use crate::limit::limited;
 use crate::pool::Ledger;
-use crate::storable::to_jsonb;
+use crate::storable::{Jsonb, to_jsonb};
 
 /// The poll limit of one store.
 #[derive(Debug, Clone)]
@@ -83,9 +81,9 @@ impl Ledger {
             )
         );
         let (mut ids, mut generations) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-        let (mut event_ids, mut bodies) = (Vec::<Uuid>::new(), Vec::<Json<Value>>::new());
+        let (mut event_ids, mut bodies) = (Vec::<Uuid>::new(), Vec::<Jsonb>::new());
         for row in &rows {
-            let read = || -> Result<Json<Value>, LedgerError> {
+            let read = || -> Result<Jsonb, LedgerError> {
                 let subject = subject(
                     row.id,
                     &row.store,

@@ -25,7 +25,7 @@ impl Ledger {
         let accounts: Vec<String> = quotas.iter().map(|quota| quota.account.as_str().to_owned()).collect();
         let slots: Vec<i64> = quotas.iter().map(|quota| i64::from(quota.slots)).collect();
         let rows = limited!(
-            self.pool,
+            self.hot,
             fetch_all,
             sqlx::query!(
                 r#"
@@ -188,8 +188,8 @@ impl Ledger {
 pub(crate) async fn record_polls(
     pool: PgPool,
     worker: Arc<str>,
-    batch: Vec<PollRecord>,
+    batch: Arc<[PollRecord]>,
 ) -> Result<Vec<Recorded>, LedgerError> {
-    let entries: Vec<Entry> = batch.into_iter().map(PollRecord::entry).collect::<Result<_, _>>()?;
+    let entries: Vec<Entry> = batch.iter().cloned().map(PollRecord::entry).collect::<Result<_, _>>()?;
     settle(pool, worker, entries).await
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgPool};
 use tokio_util::task::TaskTracker;
 
 use crate::accept::{Acceptance, NewTransaction};
@@ -19,13 +19,24 @@ use crate::outcome::{Outcome, Recorded};
 use crate::polled::PollRecord;
 use crate::render::Rendered;
 
+/// A connection that was given back so lately is not asked for a sign of life: it gave one then.
+const FRESH: Duration = Duration::from_secs(1);
+/// Every statement of ours is short, and compiling one takes longer than running it.
+const ORDINARY: &str = "SET jit = off";
+/// The statements that run for every receipt are long to plan and quick to run, and their plan does not depend on what is
+/// asked: it is made once for a connection. So that one made beside an empty table is still good beside millions of rows,
+/// no table is read whole where there is an index.
+const HOT: &str = "SET jit = off; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off";
 /// The largest number of receipts in one statement.
 const LARGEST_BATCH: usize = 200;
 
 /// Our Postgres database. Cheap to clone; every clone shares the same connections and batches.
 #[derive(Debug, Clone)]
 pub struct Ledger {
+    /// For questions of every kind.
     pub(crate) pool: PgPool,
+    /// For the few statements that run for every receipt or all the time.
+    pub(crate) hot: PgPool,
     pub(crate) worker: Arc<str>,
     pub(crate) accepts: Batcher<NewTransaction, Acceptance>,
     pub(crate) claims: Batcher<Claiming, Claim>,
@@ -44,64 +55,58 @@ impl Ledger {
     /// [`sqlx::Error::Configuration`] when the URL is not one.
     pub fn open(config: &Config, worker: &str) -> Result<Self, sqlx::Error> {
         let options: PgConnectOptions = config.url.expose_secret().parse()?;
-        let pool = PgPoolOptions::new()
-            .max_connections(config.max_connections)
-            .acquire_timeout(config.acquire_timeout)
-            .idle_timeout(Duration::from_secs(600))
-            // Every statement of ours is short, and compiling one takes longer than running it.
-            .after_connect(|connection, _| {
-                Box::pin(async move {
-                    sqlx::query("SET jit = off").execute(connection).await?;
-                    Ok(())
-                })
-            })
-            .connect_lazy_with(options.application_name(&format!("kassa {worker}")));
-        Ok(Self::over(pool, worker))
+        let options = options.application_name(&format!("kassa {worker}"));
+        let hot = config.max_connections.div_ceil(2);
+        let rest = config.max_connections.saturating_sub(hot).max(1);
+        Ok(Self::over(
+            pool(config, hot, HOT, options.clone()),
+            pool(config, rest, ORDINARY, options),
+            worker,
+        ))
     }
 
-    /// A ledger over connections that somebody else made.
-    #[must_use]
-    pub fn over(pool: PgPool, worker: &str) -> Self {
+    fn over(hot: PgPool, pool: PgPool, worker: &str) -> Self {
         let tasks = TaskTracker::new();
         let worker: Arc<str> = worker.into();
         let accepts = {
-            let (pool, worker) = (pool.clone(), Arc::clone(&worker));
+            let (pool, worker) = (hot.clone(), Arc::clone(&worker));
             Batcher::start(&tasks, LARGEST_BATCH, move |batch| {
                 crate::accept::accept_batch(pool.clone(), Arc::clone(&worker), batch)
             })
         };
         let claims = {
-            let (pool, worker) = (pool.clone(), Arc::clone(&worker));
+            let (pool, worker) = (hot.clone(), Arc::clone(&worker));
             Batcher::start(&tasks, LARGEST_BATCH, move |batch| {
                 crate::claim::claim_batch(pool.clone(), Arc::clone(&worker), batch)
             })
         };
         let renders = {
-            let pool = pool.clone();
+            let pool = hot.clone();
             Batcher::start(&tasks, LARGEST_BATCH, move |batch| {
                 crate::render::store_rendered(pool.clone(), batch)
             })
         };
         let records = {
-            let (pool, worker) = (pool.clone(), Arc::clone(&worker));
+            let (pool, worker) = (hot.clone(), Arc::clone(&worker));
             Batcher::start(&tasks, LARGEST_BATCH, move |batch| {
                 crate::record::record_batch(pool.clone(), Arc::clone(&worker), batch)
             })
         };
         let polls = {
-            let (pool, worker) = (pool.clone(), Arc::clone(&worker));
+            let (pool, worker) = (hot.clone(), Arc::clone(&worker));
             Batcher::start(&tasks, LARGEST_BATCH, move |batch| {
                 crate::poll::record_polls(pool.clone(), Arc::clone(&worker), batch)
             })
         };
         let hints = {
-            let pool = pool.clone();
+            let pool = hot.clone();
             Batcher::start(&tasks, LARGEST_BATCH, move |batch| {
                 crate::callback::make_polls_due(pool.clone(), batch)
             })
         };
         Self {
             pool,
+            hot,
             worker,
             accepts,
             claims,
@@ -139,6 +144,7 @@ impl Ledger {
     pub async fn close(self) {
         let Self {
             pool,
+            hot,
             tasks,
             accepts,
             claims,
@@ -153,8 +159,35 @@ impl Ledger {
         // Other clones keep the batches alive; they are not waited for.
         let _ = tokio::time::timeout(Duration::from_secs(5), tasks.wait()).await;
         // A connection that waits for a silent server is not waited for either.
-        let _ = tokio::time::timeout(Duration::from_secs(5), pool.close()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(5), async {
+            tokio::join!(hot.close(), pool.close())
+        })
+        .await;
     }
+}
+
+/// Prepares connections, each with these `settings`.
+fn pool(config: &Config, most: u32, settings: &'static str, options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(most)
+        .acquire_timeout(config.acquire_timeout)
+        .idle_timeout(Duration::from_secs(600))
+        .test_before_acquire(false)
+        .before_acquire(|connection, kept| {
+            Box::pin(async move {
+                if kept.idle_for > FRESH {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                sqlx::raw_sql(settings).execute(connection).await?;
+                Ok(())
+            })
+        })
+        .connect_lazy_with(options)
 }
 
 /// What a probe found.

@@ -25,8 +25,8 @@ impl Ledger {
 pub(crate) async fn record_batch(
     pool: PgPool,
     worker: Arc<str>,
-    batch: Vec<Outcome>,
+    batch: Arc<[Outcome]>,
 ) -> Result<Vec<Recorded>, LedgerError> {
-    let entries: Vec<Entry> = batch.into_iter().map(Outcome::entry).collect::<Result<_, _>>()?;
+    let entries: Vec<Entry> = batch.iter().cloned().map(Outcome::entry).collect::<Result<_, _>>()?;
     settle(pool, worker, entries).await
 }

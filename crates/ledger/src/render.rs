@@ -1,5 +1,7 @@
 //! The rendered request of a registration: stored before it is used, and then the same for ever.
 
+use std::sync::Arc;
+
 use receipt::TransactionId;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -33,7 +35,7 @@ impl Ledger {
     }
 }
 
-pub(crate) async fn store_rendered(pool: PgPool, batch: Vec<Rendered>) -> Result<Vec<String>, LedgerError> {
+pub(crate) async fn store_rendered(pool: PgPool, batch: Arc<[Rendered]>) -> Result<Vec<String>, LedgerError> {
     let ids: Vec<Uuid> = batch.iter().map(|rendered| rendered.id.0).collect();
     let generations: Vec<i32> = batch.iter().map(|rendered| rendered.generation).collect();
     let bodies: Vec<String> = batch.iter().map(|rendered| rendered.wire_body.clone()).collect();

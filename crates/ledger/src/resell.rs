@@ -14,8 +14,7 @@ use receipt::event::{Body, EventType, Subject};
 use receipt::{
     DocumentNumber, DocumentPart, EventId, ExternalId, Operation, StateName, StoreCode, Text, TransactionId,
 };
-use serde_json::{Value, json};
-use sqlx::types::Json;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::act::{Acted, Actor, Standing};
@@ -23,7 +22,7 @@ use crate::error::LedgerError;
 use crate::limit::limited;
 use crate::pool::Ledger;
 use crate::resend::{Key, NotResendable, Resending};
-use crate::storable::{storable, to_jsonb};
+use crate::storable::{Jsonb, storable, to_jsonb};
 
 /// The newest registered sale of a document, and what became of reselling it.
 #[derive(Debug, Clone)]
@@ -532,11 +531,11 @@ impl Ledger {
                 refund_id.0,
                 refund_key.as_str(),
                 EventId::new().0,
-                to_jsonb(id, &refund_body)? as Json<Value>,
+                to_jsonb(id, &refund_body)? as Jsonb,
                 sell_id.0,
                 sell_key.as_str(),
                 EventId::new().0,
-                to_jsonb(id, &sell_body)? as Json<Value>,
+                to_jsonb(id, &sell_body)? as Jsonb,
                 i32::try_from(resells).unwrap_or(i32::MAX),
                 EventType::Accepted.name(),
                 Uuid::now_v7(),

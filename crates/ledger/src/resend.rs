@@ -8,8 +8,7 @@ use std::time::Duration;
 use receipt::event::{Body, EventType};
 use receipt::state::Change;
 use receipt::{Doubt, EventId, ExternalId, Failure, Operation, StateName, Text, TransactionId};
-use serde_json::{Value, json};
-use sqlx::types::Json;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::act::{Acted, Actor, Standing};
@@ -19,7 +18,7 @@ use crate::limit::limited;
 use crate::pool::Ledger;
 use crate::resell::{OtherRefund, listed};
 use crate::resolve::{acted, moved};
-use crate::storable::{storable, to_jsonb};
+use crate::storable::{Jsonb, storable, to_jsonb};
 
 /// Under which key a person wants it sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -290,7 +289,7 @@ impl Ledger {
                 seen.version,
                 EventId::new().0,
                 EventType::Accepted.name(),
-                to_jsonb(id, &body)? as Json<Value>,
+                to_jsonb(id, &body)? as Jsonb,
                 Uuid::now_v7(),
                 storable(&actor.name),
                 actor.reason.as_deref().map(storable),
@@ -394,7 +393,7 @@ impl Ledger {
                 millis(quiet_time),
                 EventId::new().0,
                 EventType::Retrying.name(),
-                to_jsonb(id, &body)? as Json<Value>,
+                to_jsonb(id, &body)? as Jsonb,
                 Uuid::now_v7(),
                 storable(&actor.name),
                 actor.reason.as_deref().map(storable),
@@ -491,7 +490,7 @@ impl Ledger {
                 next.as_str(),
                 EventId::new().0,
                 EventType::Retrying.name(),
-                to_jsonb(id, &body)? as Json<Value>,
+                to_jsonb(id, &body)? as Jsonb,
                 Uuid::now_v7(),
                 storable(&actor.name),
                 actor.reason.as_deref().map(storable),

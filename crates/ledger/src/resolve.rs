@@ -6,8 +6,7 @@
 use receipt::event::{Body, EventType};
 use receipt::state::{Change, State};
 use receipt::{EventId, ExternalId, FiscalDocument, StateName, TransactionId};
-use serde_json::{Value, json};
-use sqlx::types::Json;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::act::{Acted, Actor, Standing};
@@ -15,7 +14,7 @@ use crate::error::LedgerError;
 use crate::limit::limited;
 use crate::pool::Ledger;
 use crate::resell::released_body;
-use crate::storable::{storable, to_jsonb};
+use crate::storable::{Jsonb, storable, to_jsonb};
 
 const MONTH: jiff::SignedDuration = jiff::SignedDuration::from_hours(33 * 24);
 
@@ -145,17 +144,17 @@ impl Ledger {
                 id.0,
                 seen.version,
                 seen.state.name(),
-                fiscal as Json<Value>,
+                fiscal as Jsonb,
                 EventId::new().0,
                 EventType::Done.name(),
-                to_jsonb(id, &body)? as Json<Value>,
+                to_jsonb(id, &body)? as Jsonb,
                 Uuid::now_v7(),
                 storable(&actor.name),
                 actor.reason.as_deref().map(storable),
                 details,
                 EventId::new().0,
                 EventType::Accepted.name(),
-                to_jsonb(id, &released_body(&seen.subject, &seen.external_id))? as Json<Value>,
+                to_jsonb(id, &released_body(&seen.subject, &seen.external_id))? as Jsonb,
             )
         );
         Ok(acted(done))
@@ -223,7 +222,7 @@ impl Ledger {
                 next.as_str(),
                 EventId::new().0,
                 EventType::Retrying.name(),
-                to_jsonb(id, &body)? as Json<Value>,
+                to_jsonb(id, &body)? as Jsonb,
                 Uuid::now_v7(),
                 storable(&actor.name),
                 actor.reason.as_deref().map(storable),

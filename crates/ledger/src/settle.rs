@@ -18,9 +18,7 @@ use std::sync::Arc;
 use receipt::event::{Body, EventType, Subject};
 use receipt::state::State;
 use receipt::{EventId, ExternalId, FiscalDocument, Operation, Refusal, TransactionId, VendorUuid};
-use serde_json::Value;
 use sqlx::PgPool;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::claim::millis;
@@ -28,7 +26,7 @@ use crate::error::LedgerError;
 use crate::limit::limited;
 use crate::outcome::{Evidence, Recorded};
 use crate::resell::released_body;
-use crate::storable::{storable, to_jsonb};
+use crate::storable::{Jsonb, storable, to_jsonb};
 
 /// Which kind of try it was, and what makes recording it twice harmless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,13 +167,13 @@ async fn settle_distinct(
             entry.refusal.as_deref().map(|refusal| storable(text(refusal)))
         })
     };
-    let jsonb = |body: fn(&Entry) -> Option<&Body>| -> Result<Vec<Option<Json<Value>>>, LedgerError> {
+    let jsonb = |body: fn(&Entry) -> Option<&Body>| -> Result<Vec<Option<Jsonb>>, LedgerError> {
         entries
             .iter()
             .map(|entry| body(entry).map(|body| to_jsonb(entry.id, body)).transpose())
             .collect()
     };
-    let fiscals: Vec<Option<Json<Value>>> = entries
+    let fiscals: Vec<Option<Jsonb>> = entries
         .iter()
         .map(|entry| entry.fiscal().map(|fiscal| to_jsonb(entry.id, fiscal)).transpose())
         .collect::<Result<_, _>>()?;

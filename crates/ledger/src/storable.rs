@@ -3,6 +3,7 @@
 use receipt::TransactionId;
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sqlx::types::Json;
 
 use crate::error::LedgerError;
@@ -25,12 +26,21 @@ pub(crate) fn storable_json(value: Value) -> Value {
     }
 }
 
+/// A `jsonb` that is written as it is.
+pub(crate) type Jsonb = Json<Box<RawValue>>;
+
 /// The stored form of a value that may quote a vendor.
-pub(crate) fn to_jsonb<T: Serialize>(id: TransactionId, value: &T) -> Result<Json<Value>, LedgerError> {
-    serde_json::to_value(value)
-        .map(|value| Json(storable_json(value)))
-        .map_err(|error| LedgerError::Corrupt {
-            id: id.to_string(),
-            what: error.to_string(),
-        })
+pub(crate) fn to_jsonb<T: Serialize>(id: TransactionId, value: &T) -> Result<Jsonb, LedgerError> {
+    let written = || {
+        let mut text = serde_json::to_string(value)?;
+        // Or a backslash before a text that begins like this, which the long way leaves alone.
+        if text.contains("\\u0000") {
+            text = storable_json(serde_json::from_str(&text)?).to_string();
+        }
+        RawValue::from_string(text).map(Json)
+    };
+    written().map_err(|error: serde_json::Error| LedgerError::Corrupt {
+        id: id.to_string(),
+        what: error.to_string(),
+    })
 }

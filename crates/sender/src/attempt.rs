@@ -25,7 +25,7 @@ use crate::sender::Context;
 use crate::slots::Slot;
 
 /// Makes the attempt that `claimed` stands for. `claimed_at` was taken before the claim was asked for.
-pub(crate) async fn attempt(context: Arc<Context>, claimed: Box<Claimed>, mut slot: Slot, claimed_at: Instant) {
+pub(crate) async fn attempt(context: Arc<Context>, claimed: Box<Claimed>, slot: Slot, claimed_at: Instant) {
     let span = tracing::info_span!(
         "send",
         transaction.id = %claimed.subject.transaction_id,
@@ -34,14 +34,13 @@ pub(crate) async fn attempt(context: Arc<Context>, claimed: Box<Claimed>, mut sl
     );
     // A panic is this receipt's failure only: its lease ends, it is tried again, and after the third time in a row a
     // person is asked.
-    let attempt = AssertUnwindSafe(run(&context, *claimed, claimed_at, &mut slot)).catch_unwind();
+    let attempt = AssertUnwindSafe(run(&context, *claimed, claimed_at, slot)).catch_unwind();
     if attempt.instrument(span.clone()).await.is_err() {
         span.in_scope(|| tracing::error!("the attempt panicked; its claim ends with its lease"));
     }
-    drop(slot);
 }
 
-async fn run(context: &Arc<Context>, claimed: Claimed, claimed_at: Instant, slot: &mut Slot) {
+async fn run(context: &Arc<Context>, claimed: Claimed, claimed_at: Instant, mut slot: Slot) {
     let Some(vendor) = context.registry.get(&claimed.account) else {
         let reply = not_called(account_missing(&claimed));
         return record(context, None, claimed, reply, None, Gate::Open).await;
@@ -93,7 +92,9 @@ async fn run(context: &Arc<Context>, claimed: Claimed, claimed_at: Instant, slot
     let began = Instant::now();
     let reply = vendor.register(&call).await;
     measure(&claimed, &reply);
-    let gate = context.gates.note(&claimed, &reply.outcome, slot, began).await;
+    let gate = context.gates.note(&claimed, &reply.outcome, &slot, began).await;
+    // The place was one at the vendor, who has answered; writing the answer down takes none from the next receipt.
+    drop(slot);
     record(context, Some(vendor), claimed, reply, before, gate).await;
 }
 

@@ -75,12 +75,12 @@ fn note(documents: &mut BTreeSet<TransactionId>, transaction: TransactionId, eno
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::time::Duration;
 
     use super::*;
 
-    fn settings() -> GateSettings {
+    pub(crate) fn settings() -> GateSettings {
         GateSettings {
             failures: 5,
             documents: 3,

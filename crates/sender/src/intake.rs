@@ -52,8 +52,8 @@ impl Intake {
         }
         let (vendor, account) = (prepared.vendor.clone(), prepared.account.clone());
         let point = |pointer| context.point(&vendor, &account, pointer);
+        let (first, slot) = self.first(&prepared).await;
         let claimed_at = Instant::now();
-        let (first, slot) = self.first(&prepared);
         let new = NewTransaction::of(prepared, first);
         let accepted = until_taken(&context.stop, "a request", || context.ledger.accept(new.clone())).await;
         match accepted {
@@ -102,16 +102,13 @@ impl Intake {
     }
 
     /// With a free slot the receipt is accepted and claimed in one commit; without one it is queued.
-    fn first(&self, prepared: &Prepared) -> (First, Option<Slot>) {
+    async fn first(&self, prepared: &Prepared) -> (First, Option<Slot>) {
         let context = &self.context;
-        if context.stop.is_cancelled() || prepared.sending == Sending::ByHand {
-            return (First::Queue, None);
+        if prepared.sending == Sending::ByHand {
+            return (First::Hold, None);
         }
         let Some(vendor) = context.registry.get(&prepared.account) else {
-            return (First::Queue, None);
-        };
-        let Some(slot) = context.slots.try_take(&prepared.account) else {
-            return (First::Queue, None);
+            return (First::queue(), None);
         };
         let rendered = vendor.render(&Rendering {
             receipt: &prepared.receipt,
@@ -122,16 +119,24 @@ impl Intake {
                 .callback_url(&prepared.subject.store, vendor.as_ref())
                 .as_deref(),
         });
-        match rendered {
-            Ok(wire_body) => (
+        // What cannot be rendered is queued: the claim will find the same fault and record it with its cause and cure.
+        let Ok(wire_body) = rendered else {
+            return (First::queue(), None);
+        };
+        match context.slots.take(&prepared.account).await {
+            Some(slot) if !context.stop.is_cancelled() => (
                 First::Claim {
                     wire_body,
                     lease: context.config.claim_lease(),
                 },
                 Some(slot),
             ),
-            // The claim will find the same fault and record it with its cause and cure.
-            Err(_) => (First::Queue, None),
+            Some(_) | None => (
+                First::Queue {
+                    wire_body: Some(wire_body),
+                },
+                None,
+            ),
         }
     }
 }

@@ -35,7 +35,7 @@ impl Handler for Pointed {
         };
         // The place is taken first, and what finds none stays in the table: so the pointers of an account that is slow,
         // closed or at its limits never stand in the way of another's.
-        let Some(slot) = context.slots.try_take(&account) else {
+        let Some(slot) = context.slots.take(&account).await else {
             return Disposition::Done;
         };
         let claimed_at = Instant::now();

@@ -78,7 +78,9 @@ impl Sender {
         stop: CancellationToken,
     ) -> Self {
         let (ledger, directory) = (watch.ledger().clone(), Arc::clone(watch.directory()));
-        let slots = Slots::new(directory.vendors.keys().cloned(), config.slots, watch.clone());
+        let attempts = TaskTracker::new();
+        let accounts = directory.vendors.keys().cloned();
+        let slots = Slots::new(accounts, config.slots, watch.clone(), attempts.clone());
         let context = Context {
             config,
             ledger,
@@ -89,7 +91,7 @@ impl Sender {
             watch,
             slots,
             moscow: moscow(),
-            attempts: TaskTracker::new(),
+            attempts,
             stop,
             abort: CancellationToken::new(),
         };

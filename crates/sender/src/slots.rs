@@ -7,14 +7,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ledger::{Door, Watch};
 use receipt::AccountName;
 use service::limiter::{Bounds, Limiter, Permit, Refused};
 use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
 
 use crate::probe::Probing;
+
+/// How long what has just come waits for a place before the account has a backlog. Where calls are quick, a place comes
+/// free within milliseconds, and a receipt that gets one costs a commit less than one that is left to the sweep.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// Attempts under way, those whose answer is not written down yet among them, for each place of the process: what a
+/// stalled database may leave in memory.
+const ATTEMPTS_PER_PLACE: usize = 8;
 
 /// A place for one call. Dropping it frees the place.
 pub(crate) enum Slot {
@@ -39,12 +47,25 @@ pub(crate) struct Slots {
     watch: Watch,
     /// Calls at once that this process makes for one account.
     most: u32,
+    attempts: TaskTracker,
 }
 
 #[derive(Default)]
 struct Place {
     limiter: Limiter,
     backlog: AtomicBool,
+    /// Told of each place that comes free, one of those who wait at a time.
+    vacated: Notify,
+}
+
+impl Place {
+    fn set_backlog(&self, has_backlog: bool) {
+        self.backlog.store(has_backlog, Ordering::Relaxed);
+        if has_backlog {
+            // Nobody waits for what only the sweep gives out now.
+            self.vacated.notify_waiters();
+        }
+    }
 }
 
 impl Slot {
@@ -60,6 +81,7 @@ impl Slot {
 impl Drop for CallSlot {
     fn drop(&mut self) {
         let was_used = self.permit.take().is_some_and(|permit| permit.is_used());
+        self.place.vacated.notify_one();
         // A place that was not used is no news to the sweep, which may have given it back itself.
         if was_used && self.place.backlog.load(Ordering::Relaxed) {
             self.freed.notify_one();
@@ -68,29 +90,61 @@ impl Drop for CallSlot {
 }
 
 impl Slots {
-    pub(crate) fn new(accounts: impl IntoIterator<Item = AccountName>, most: u32, watch: Watch) -> Self {
+    /// `attempts` are those that the places are for.
+    pub(crate) fn new(
+        accounts: impl IntoIterator<Item = AccountName>,
+        most: u32,
+        watch: Watch,
+        attempts: TaskTracker,
+    ) -> Self {
         let places = accounts.into_iter().map(|account| (account, Arc::default())).collect();
         Self {
             places: Arc::new(places),
             freed: Arc::default(),
             watch,
             most,
+            attempts,
         }
     }
 
-    /// A place for what has just come, if there is one now and nobody has waited for it longer.
-    pub(crate) fn try_take(&self, account: &AccountName) -> Option<Slot> {
+    /// A place for what has just come, if one comes free within a moment and nobody has waited for it longer.
+    pub(crate) async fn take(&self, account: &AccountName) -> Option<Slot> {
         let place = self.places.get(account)?;
-        if place.backlog.load(Ordering::Relaxed) {
-            return None;
-        }
-        match place.limiter.take(self.bounds(account)?) {
-            Ok(permit) => Some(self.slot(place, permit)),
-            Err(_) => {
-                place.backlog.store(true, Ordering::Relaxed);
-                None
+        let patience = tokio::time::sleep(PATIENCE);
+        tokio::pin!(patience);
+        loop {
+            let vacated = place.vacated.notified();
+            tokio::pin!(vacated);
+            vacated.as_mut().enable();
+            if place.backlog.load(Ordering::Relaxed) {
+                return None;
+            }
+            let bounds = self.bounds(account)?;
+            let refused = match place.limiter.take(bounds) {
+                Ok(permit) if self.has_room() => return Some(self.slot(place, permit)),
+                Ok(_) => Refused::TooMany,
+                Err(refused) => refused,
+            };
+            let is_vacated = match refused {
+                Refused::TooMany => tokio::select! {
+                    () = &mut vacated => true,
+                    () = &mut patience => false,
+                },
+                // No call that ends makes it earlier.
+                Refused::TooSoon(_) => false,
+            };
+            if !is_vacated {
+                place.set_backlog(true);
+                return None;
             }
         }
+    }
+
+    fn has_room(&self) -> bool {
+        let places = usize::try_from(self.most)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(self.places.len());
+        self.attempts.len() < places.saturating_mul(ATTEMPTS_PER_PLACE)
     }
 
     /// All free places of an account, for the sweep.
@@ -98,6 +152,9 @@ impl Slots {
         let (Some(place), Some(bounds)) = (self.places.get(account), self.bounds(account)) else {
             return Vec::new();
         };
+        if !self.has_room() {
+            return Vec::new();
+        }
         let permits = std::iter::from_fn(|| place.limiter.take(bounds).ok());
         permits.map(|permit| self.slot(place, permit)).collect()
     }
@@ -117,7 +174,7 @@ impl Slots {
     /// Notes whether receipts of the account wait in the table for a place here.
     pub(crate) fn set_backlog(&self, account: &AccountName, has_backlog: bool) {
         if let Some(place) = self.places.get(account) {
-            place.backlog.store(has_backlog, Ordering::Relaxed);
+            place.set_backlog(has_backlog);
         }
     }
 
@@ -174,5 +231,68 @@ impl Slots {
         let step = self.watch.settings().ramp_step.as_micros().max(1);
         let steps = u32::try_from(since.elapsed().as_micros() / step).unwrap_or(u32::MAX);
         2_u32.checked_pow(steps).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::{Ledger, WorkerRole};
+    use receipt::intake::Directory;
+
+    use super::*;
+
+    fn account() -> AccountName {
+        AccountName::parse("main").expect("a name")
+    }
+
+    /// One place in one account. The database is never asked.
+    fn one_place() -> Slots {
+        let config = ledger::Config::at("postgres://nobody@127.0.0.1:1/none".to_owned());
+        let ledger = Ledger::open(&config, "test").expect("the URL is one");
+        let directory = Arc::new(Directory::default());
+        let watch = Watch::new(
+            ledger,
+            crate::breaker::tests::settings(),
+            [],
+            directory,
+            WorkerRole::Sender,
+        );
+        Slots::new([account()], 1, watch, TaskTracker::new())
+    }
+
+    #[tokio::test]
+    async fn who_comes_while_calls_are_quick_waits_for_a_place_and_makes_no_backlog() {
+        let slots = one_place();
+        let mut first = slots.take(&account()).await.expect("the place is free");
+        first.begin();
+        let account = account();
+        // Polled in this order: it comes before the place is free.
+        let (coming, ()) = tokio::join!(slots.take(&account), async { drop(first) });
+        assert!(coming.is_some());
+        assert!(!slots.has_backlog(&account));
+    }
+
+    #[tokio::test]
+    async fn what_finds_no_place_for_a_while_makes_a_backlog_and_those_behind_it_wait_no_more() {
+        let slots = one_place();
+        let first = slots.take(&account()).await.expect("the place is free");
+        let began = Instant::now();
+        assert!(slots.take(&account()).await.is_none());
+        assert!(began.elapsed() >= PATIENCE);
+        assert!(slots.has_backlog(&account()));
+        drop(first);
+        assert!(
+            slots.take(&account()).await.is_none(),
+            "only the sweep gives out places now"
+        );
+        assert_eq!(slots.take_all(&account()).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn answers_that_nobody_could_write_down_leave_room_for_no_more() {
+        let slots = one_place();
+        let _stalled: Vec<_> = (0..ATTEMPTS_PER_PLACE).map(|_| slots.attempts.token()).collect();
+        assert!(slots.take(&account()).await.is_none());
+        assert!(slots.take_all(&account()).is_empty());
     }
 }
