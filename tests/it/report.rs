@@ -117,7 +117,7 @@ async fn a_report_of_today_says_what_the_vendors_books_say_in_every_form() -> an
 async fn a_report_that_cannot_be_made_says_why() -> anyhow::Result<()> {
     within("reportusage", &pace(), async |world| {
         for (arguments, code, word) in [
-            (&["report"][..], 2, "<PERIOD>"),
+            (&["report"][..], 2, "--from"),
             (
                 &["report", "today", "--this-week"],
                 2,

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use ::csv::{QuoteStyle, Terminator, Writer, WriterBuilder};
+use ::csv::{ErrorKind, QuoteStyle, Terminator, Writer, WriterBuilder};
 use ledger::Ledger;
 
 use crate::export::ExportError;
@@ -91,9 +91,12 @@ impl<W: Write> File<W> {
     }
 }
 
-/// As an error of input and output, whose kind a caller can ask for.
+/// What the file's place says, unwrapped: a caller may ask whether a reader has gone.
 fn unwritten(error: ::csv::Error) -> ExportError {
-    ExportError::write(std::io::Error::from(error))
+    match error.into_kind() {
+        ErrorKind::Io(error) => ExportError::write(error),
+        other => ExportError::write(std::io::Error::other(format!("{other:?}"))),
+    }
 }
 
 fn for_excel(cell: &Cell<'_>, language: Language) -> String {

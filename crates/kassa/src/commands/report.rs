@@ -27,7 +27,7 @@ pub(crate) struct ReportArgs {
     #[command(subcommand)]
     command: Option<mail::ReportCommand>,
     /// Which days, in the time zone of the store; a week or a month is the last whole one.
-    #[arg(value_enum, required_unless_present = "from", conflicts_with = "from")]
+    #[arg(value_enum, conflicts_with = "from")]
     period: Option<Days>,
     /// With `week`: the one that is not over yet.
     #[arg(long, conflicts_with_all = ["this_month", "from"])]
