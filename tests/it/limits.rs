@@ -56,6 +56,38 @@ async fn an_account_whose_calls_hang_leaves_acceptance_and_the_other_account_unt
 }
 
 #[tokio::test]
+async fn an_answer_that_cannot_be_written_down_yet_takes_no_place_from_the_next_receipt() -> anyhow::Result<()> {
+    let pace = Pace {
+        sender: "slots = 1",
+        ..pace()
+    };
+    within("unrecorded", &pace, async |world| {
+        let _sender = world.sender("sender").await?;
+        let slow = Rule::new(Point::Register, Action::Nothing).delayed(Duration::from_secs(1));
+        world.fault(slow)?;
+        publish(world, "main", "first", 1).await?;
+        until_count(world, "first", "state = 'sending'", 1).await?;
+        let mut holder = world.pool.begin().await?;
+        let held: Vec<String> = sqlx::query_scalar("SELECT state FROM transactions FOR UPDATE")
+            .fetch_all(&mut *holder)
+            .await?;
+        assert_eq!(held, ["sending"], "it is held before its answer has come");
+        publish(world, "main", "next", 1).await?;
+        wait::until("both have reached the vendor", crate::world::LIMIT, async || {
+            Ok((traffic(world, "register").requests == 2).then_some(()))
+        })
+        .await?;
+        assert_eq!(count(world, "first", "state = 'sending'").await?, 1);
+        holder.rollback().await?;
+        until_count(world, "first", "state = 'waiting'", 1).await?;
+        until_count(world, "next", "state = 'waiting'", 1).await?;
+        assert_eq!(traffic(world, "register").most_at_once, 1);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn two_senders_together_keep_the_limits_of_an_account() -> anyhow::Result<()> {
     let pace = Pace {
         more: "[limits.main]\nsends_at_once = 3\nsends_per_second = 8\n",

@@ -58,7 +58,7 @@ impl NewTransaction {
     /// Where it stands once it is accepted and before anybody has claimed it.
     pub(crate) const fn first_state(&self) -> StateName {
         match self.first {
-            First::Queue { .. } | First::Claim { .. } => StateName::Queued,
+            First::Queue | First::Claim { .. } => StateName::Queued,
             First::Hold => StateName::Held,
         }
     }
@@ -68,10 +68,7 @@ impl NewTransaction {
 #[derive(Debug, Clone)]
 pub enum First {
     /// Somebody will claim it.
-    Queue {
-        /// The rendered request, if the accepting process can render it: whoever claims it need not store it then.
-        wire_body: Option<String>,
-    },
+    Queue,
     /// A person will send it.
     Hold,
     /// This process has a free slot: the transaction is accepted and claimed in one commit.
@@ -81,14 +78,6 @@ pub enum First {
         /// How long the claim holds.
         lease: Lease,
     },
-}
-
-impl First {
-    /// Somebody else will claim it, and render it then.
-    #[must_use]
-    pub const fn queue() -> Self {
-        Self::Queue { wire_body: None }
-    }
 }
 
 /// What became of a receipt that was offered.
@@ -223,7 +212,7 @@ pub(crate) async fn accept_batch(
 fn acceptance(new: &NewTransaction, answered: &Answered) -> Result<Option<Acceptance>, LedgerError> {
     let ours = new.subject.transaction_id;
     let settled = || match &new.first {
-        First::Queue { .. } => Acceptance::Queued(ours),
+        First::Queue => Acceptance::Queued(ours),
         First::Hold => Acceptance::Held(ours),
         First::Claim { wire_body, .. } => Acceptance::Claimed(Box::new(Claimed {
             subject: new.subject.clone(),
@@ -245,7 +234,7 @@ fn acceptance(new: &NewTransaction, answered: &Answered) -> Result<Option<Accept
         // Behind a closed gate it is accepted all the same, and waits.
         return Ok(Some(match &new.first {
             First::Claim { .. } if !answered.is_claimed => Acceptance::Queued(ours),
-            First::Queue { .. } | First::Hold | First::Claim { .. } => settled(),
+            First::Queue | First::Hold | First::Claim { .. } => settled(),
         }));
     }
     let (Some(id), Some(state), Some(hash), Some(fence)) = (
@@ -259,7 +248,7 @@ fn acceptance(new: &NewTransaction, answered: &Answered) -> Result<Option<Accept
     let id = TransactionId(id);
     // Our own id: the commit of an earlier try took effect although its answer was lost. A claim that came with it and
     // was not renewed belongs to somebody else by now.
-    if id == ours && matches!(new.first, First::Queue { .. } | First::Hold) {
+    if id == ours && matches!(new.first, First::Queue | First::Hold) {
         return Ok(Some(settled()));
     }
     let state: StateName = state.parse().map_err(|_| LedgerError::Corrupt {
@@ -309,14 +298,13 @@ async fn insert(
     let totals: Vec<i64> = rows().map(|new| new.receipt.total.kopecks()).collect();
     let wire_bodies: Vec<Option<String>> = rows()
         .map(|new| match &new.first {
-            First::Hold => None,
-            First::Queue { wire_body } => wire_body.clone(),
+            First::Queue | First::Hold => None,
             First::Claim { wire_body, .. } => Some(wire_body.clone()),
         })
         .collect();
     let leases: Vec<Option<i64>> = rows()
         .map(|new| match &new.first {
-            First::Queue { .. } | First::Hold => None,
+            First::Queue | First::Hold => None,
             First::Claim { lease, .. } => Some(lease.until_claimable_ms()),
         })
         .collect();

@@ -11,8 +11,8 @@ use serde::Deserialize;
 pub struct Config {
     /// `postgres://user:password@host:port/database`.
     pub url: SecretString,
-    /// Connections of one process, half of them for what runs for every receipt. More than 8 buy little: writes share
-    /// commits.
+    /// Connections of one process, half of them for what runs for every receipt; at least two. More than 8 buy
+    /// little: writes share commits.
     #[serde(default = "max_connections")]
     pub max_connections: u32,
     /// How long a caller waits for a connection before the database counts as lost.

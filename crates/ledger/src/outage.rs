@@ -54,7 +54,8 @@ impl Outage {
 /// log what is being written.
 ///
 /// Only statements that may be repeated come here, because an outage hides whether the last one took effect. While it
-/// lasts the caller holds its delivery and its slot, so a process without a database soon stops taking work.
+/// lasts the caller holds its delivery, its slot or its room for attempts, so a process without a database soon stops
+/// taking work.
 ///
 /// # Errors
 /// What the database refused; the outage itself when `give_up` was cancelled during it.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
+use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgPool};
 use tokio_util::task::TaskTracker;
 
 use crate::accept::{Acceptance, NewTransaction};
@@ -19,8 +19,6 @@ use crate::outcome::{Outcome, Recorded};
 use crate::polled::PollRecord;
 use crate::render::Rendered;
 
-/// A connection that was given back so lately is not asked for a sign of life: it gave one then.
-const FRESH: Duration = Duration::from_secs(1);
 /// Every statement of ours is short, and compiling one takes longer than running it.
 const ORDINARY: &str = "SET jit = off";
 /// The statements that run for every receipt are long to plan and quick to run, and their plan does not depend on what is
@@ -172,15 +170,6 @@ fn pool(config: &Config, most: u32, settings: &'static str, options: PgConnectOp
         .max_connections(most)
         .acquire_timeout(config.acquire_timeout)
         .idle_timeout(Duration::from_secs(600))
-        .test_before_acquire(false)
-        .before_acquire(|connection, kept| {
-            Box::pin(async move {
-                if kept.idle_for > FRESH {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 sqlx::raw_sql(settings).execute(connection).await?;

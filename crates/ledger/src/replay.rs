@@ -156,7 +156,7 @@ impl Ledger {
                 vendor: vendor.clone(),
             })
         };
-        Ok(match self.accept(NewTransaction::of(prepared, First::queue())).await {
+        Ok(match self.accept(NewTransaction::of(prepared, First::Queue)).await {
             Ok(Acceptance::Queued(id) | Acceptance::Held(id)) => accepted(id, first_id),
             Ok(Acceptance::Claimed(claimed)) => accepted(claimed.subject.transaction_id, claimed.external_id.clone()),
             Ok(Acceptance::Revised { id, external_id, .. }) => accepted(id, external_id),

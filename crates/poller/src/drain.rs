@@ -46,7 +46,7 @@ impl Drain {
     async fn accept(&self, delivery: &Delivery, prepared: Prepared) -> Disposition {
         let context = &self.context;
         let vendor = prepared.vendor.clone();
-        let new = NewTransaction::of(prepared, First::queue());
+        let new = NewTransaction::of(prepared, First::Queue);
         match until_taken(&context.stop, "a request", || context.ledger.accept(new.clone())).await {
             Ok(Acceptance::Queued(transaction) | Acceptance::Revised { id: transaction, .. }) => {
                 tracing::info!("a request that the broker had dead-lettered is accepted");

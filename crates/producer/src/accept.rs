@@ -111,7 +111,7 @@ impl Producer {
             self.pointers
                 .send_for(&vendor, &account, Pointer { transaction, fence: 0 }, None);
         };
-        match self.ledger.accept(NewTransaction::of(prepared, First::queue())).await {
+        match self.ledger.accept(NewTransaction::of(prepared, First::Queue)).await {
             Ok(Acceptance::Queued(id)) => {
                 wake(id);
                 Ok(accepted(id, external_id, StateName::Queued, None))

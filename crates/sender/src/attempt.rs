@@ -38,6 +38,7 @@ pub(crate) async fn attempt(context: Arc<Context>, claimed: Box<Claimed>, slot: 
     if attempt.instrument(span.clone()).await.is_err() {
         span.in_scope(|| tracing::error!("the attempt panicked; its claim ends with its lease"));
     }
+    context.slots.ended();
 }
 
 async fn run(context: &Arc<Context>, claimed: Claimed, claimed_at: Instant, mut slot: Slot) {

@@ -101,14 +101,18 @@ impl Intake {
         }
     }
 
-    /// With a free slot the receipt is accepted and claimed in one commit; without one it is queued.
+    /// With a free slot the receipt is accepted and claimed in one commit; without one it is queued, and rendered by its
+    /// claimer: what the account's settings are by then may be the cure of what keeps the account closed now.
     async fn first(&self, prepared: &Prepared) -> (First, Option<Slot>) {
         let context = &self.context;
-        if prepared.sending == Sending::ByHand {
-            return (First::Hold, None);
+        if context.stop.is_cancelled() || prepared.sending == Sending::ByHand {
+            return (First::Queue, None);
         }
         let Some(vendor) = context.registry.get(&prepared.account) else {
-            return (First::queue(), None);
+            return (First::Queue, None);
+        };
+        let Some(slot) = context.slots.take(&prepared.account).await else {
+            return (First::Queue, None);
         };
         let rendered = vendor.render(&Rendering {
             receipt: &prepared.receipt,
@@ -119,24 +123,16 @@ impl Intake {
                 .callback_url(&prepared.subject.store, vendor.as_ref())
                 .as_deref(),
         });
-        // What cannot be rendered is queued: the claim will find the same fault and record it with its cause and cure.
-        let Ok(wire_body) = rendered else {
-            return (First::queue(), None);
-        };
-        match context.slots.take(&prepared.account).await {
-            Some(slot) if !context.stop.is_cancelled() => (
+        match rendered {
+            Ok(wire_body) if !context.stop.is_cancelled() => (
                 First::Claim {
                     wire_body,
                     lease: context.config.claim_lease(),
                 },
                 Some(slot),
             ),
-            Some(_) | None => (
-                First::Queue {
-                    wire_body: Some(wire_body),
-                },
-                None,
-            ),
+            // The claim will find the same fault and record it with its cause and cure.
+            Ok(_) | Err(_) => (First::Queue, None),
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ledger::{Door, Watch};
@@ -48,12 +48,16 @@ pub(crate) struct Slots {
     /// Calls at once that this process makes for one account.
     most: u32,
     attempts: TaskTracker,
+    /// Whether somebody was turned away because of the attempts under way.
+    lacked_room: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
 struct Place {
     limiter: Limiter,
     backlog: AtomicBool,
+    /// How many were left to the sweep. A sweep that found nothing may have looked before the last of them.
+    passed_over: AtomicU64,
     /// Told of each place that comes free, one of those who wait at a time.
     vacated: Notify,
 }
@@ -104,6 +108,7 @@ impl Slots {
             watch,
             most,
             attempts,
+            lacked_room: Arc::default(),
         }
     }
 
@@ -117,6 +122,7 @@ impl Slots {
             tokio::pin!(vacated);
             vacated.as_mut().enable();
             if place.backlog.load(Ordering::Relaxed) {
+                place.passed_over.fetch_add(1, Ordering::Relaxed);
                 return None;
             }
             let bounds = self.bounds(account)?;
@@ -127,6 +133,7 @@ impl Slots {
             };
             let is_vacated = match refused {
                 Refused::TooMany => tokio::select! {
+                    biased;
                     () = &mut vacated => true,
                     () = &mut patience => false,
                 },
@@ -135,6 +142,9 @@ impl Slots {
             };
             if !is_vacated {
                 place.set_backlog(true);
+                place.passed_over.fetch_add(1, Ordering::Relaxed);
+                // The place that was waited for may have come free at this very moment.
+                self.freed.notify_one();
                 return None;
             }
         }
@@ -144,7 +154,11 @@ impl Slots {
         let places = usize::try_from(self.most)
             .unwrap_or(usize::MAX)
             .saturating_mul(self.places.len());
-        self.attempts.len() < places.saturating_mul(ATTEMPTS_PER_PLACE)
+        let has_room = self.attempts.len() < places.saturating_mul(ATTEMPTS_PER_PLACE);
+        if !has_room {
+            self.lacked_room.store(true, Ordering::Relaxed);
+        }
+        has_room
     }
 
     /// All free places of an account, for the sweep.
@@ -171,16 +185,42 @@ impl Slots {
             .is_some_and(|place| place.backlog.load(Ordering::Relaxed))
     }
 
-    /// Notes whether receipts of the account wait in the table for a place here.
-    pub(crate) fn set_backlog(&self, account: &AccountName, has_backlog: bool) {
+    /// Notes that receipts of the account wait in the table for a place here.
+    pub(crate) fn note_backlog(&self, account: &AccountName) {
         if let Some(place) = self.places.get(account) {
-            place.set_backlog(has_backlog);
+            place.set_backlog(true);
+        }
+    }
+
+    /// How many receipts of the account were left to the sweep so far.
+    pub(crate) fn passed_over(&self, account: &AccountName) -> u64 {
+        let place = self.places.get(account);
+        place.map_or(0, |place| place.passed_over.load(Ordering::Relaxed))
+    }
+
+    /// Notes that nothing of the account waits in the table, unless something was left to the sweep since `passed_over`.
+    pub(crate) fn end_backlog(&self, account: &AccountName, passed_over: u64) {
+        if self.passed_over(account) != passed_over {
+            return;
+        }
+        if let Some(place) = self.places.get(account) {
+            place.set_backlog(false);
+        }
+        if self.passed_over(account) != passed_over {
+            self.note_backlog(account);
+        }
+    }
+
+    /// Says that an attempt has ended: there may be room for another one.
+    pub(crate) fn ended(&self) {
+        if self.lacked_room.swap(false, Ordering::Relaxed) {
+            self.freed.notify_one();
         }
     }
 
     /// Lets the sweep look for receipts of the account at once, without their grace period.
     pub(crate) fn wake(&self, account: &AccountName) {
-        self.set_backlog(account, true);
+        self.note_backlog(account);
         self.freed.notify_one();
     }
 
@@ -286,6 +326,19 @@ mod tests {
             "only the sweep gives out places now"
         );
         assert_eq!(slots.take_all(&account()).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_sweep_that_looked_before_something_was_left_to_it_ends_no_backlog() {
+        let slots = one_place();
+        let account = account();
+        slots.note_backlog(&account);
+        let before = slots.passed_over(&account);
+        assert!(slots.take(&account).await.is_none());
+        slots.end_backlog(&account, before);
+        assert!(slots.has_backlog(&account));
+        slots.end_backlog(&account, slots.passed_over(&account));
+        assert!(slots.take(&account).await.is_some());
     }
 
     #[tokio::test]

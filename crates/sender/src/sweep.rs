@@ -51,6 +51,10 @@ async fn claim(context: &Arc<Context>, mut places: Places, grace: Duration) -> R
     if quotas.is_empty() {
         return Ok(0);
     }
+    let passed_over: Vec<u64> = places
+        .keys()
+        .map(|account| context.slots.passed_over(account))
+        .collect();
     let claimed_at = Instant::now();
     let claims = context
         .ledger
@@ -66,14 +70,14 @@ async fn claim(context: &Arc<Context>, mut places: Places, grace: Duration) -> R
             None => give_back(context, &claimed).await,
         }
     }
-    for quota in quotas {
+    for (quota, passed_over) in quotas.into_iter().zip(passed_over) {
         let left = places.get(&quota.account).map_or(0, Vec::len);
         let had = usize::try_from(quota.slots).unwrap_or(usize::MAX);
         // Between the two the parts of the stores were not all used up, and the next step will tell.
         if left == 0 {
-            context.slots.set_backlog(&quota.account, true);
+            context.slots.note_backlog(&quota.account);
         } else if left == had {
-            context.slots.set_backlog(&quota.account, false);
+            context.slots.end_backlog(&quota.account, passed_over);
         }
     }
     Ok(count)

@@ -317,7 +317,7 @@ async fn the_same_value_may_be_offered_until_it_succeeds() {
         let id = new.subject.transaction_id;
         for _ in 0..3 {
             match (&new.first, ledger.accept(new.clone()).await) {
-                (First::Queue { .. }, Ok(Acceptance::Queued(accepted))) => assert_eq!(accepted, id),
+                (First::Queue, Ok(Acceptance::Queued(accepted))) => assert_eq!(accepted, id),
                 (First::Claim { .. }, Ok(Acceptance::Claimed(claimed))) => {
                     assert_eq!((claimed.subject.transaction_id, claimed.attempt), (id, 1));
                 }

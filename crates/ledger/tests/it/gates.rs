@@ -353,7 +353,7 @@ async fn an_account_that_was_never_closed_needs_no_row() {
     assert!(matches!(
         ledger
             .accept(NewTransaction {
-                first: First::queue(),
+                first: First::Queue,
                 ..offer("417")
             })
             .await,

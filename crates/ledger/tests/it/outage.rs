@@ -144,8 +144,6 @@ async fn connections_that_are_cut_while_nobody_uses_them_are_not_noticed() {
              WHERE datname = current_database() AND application_name = 'kassa to-be-cut'",
         )
         .await;
-    // What was used within the last second is not asked for a sign of life.
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
     queued(&ledger, "418").await;
 }
 

@@ -60,7 +60,7 @@ async fn bury(ledger: &Ledger, directory: &Directory, key: &str, body: &[u8]) ->
         Judged::Refused(why) => Rejection::of(&why),
         Judged::Acceptable(prepared) => {
             let subject = prepared.subject.clone();
-            match ledger.accept(NewTransaction::of(*prepared, First::queue())).await {
+            match ledger.accept(NewTransaction::of(*prepared, First::Queue)).await {
                 Ok(Acceptance::Conflict { id, state }) => Rejection::conflict(subject, id, state),
                 other => panic!("{other:?}"),
             }
@@ -115,7 +115,7 @@ async fn accept(ledger: &Ledger, directory: &Directory, body: &Value) -> receipt
     let Ok(Judged::Acceptable(prepared)) = ledger.judge(directory, request).await else {
         panic!("not acceptable");
     };
-    match ledger.accept(NewTransaction::of(*prepared, First::queue())).await {
+    match ledger.accept(NewTransaction::of(*prepared, First::Queue)).await {
         Ok(Acceptance::Queued(id)) => id,
         other => panic!("{other:?}"),
     }

@@ -71,7 +71,7 @@ pub(crate) fn offer_of(operation: Operation, store: &str, number: &str, part: &s
         vendor: VendorName::parse("atol").expect("a vendor name"),
         request_hash: [1; 32],
         receipt: a_receipt(),
-        first: First::queue(),
+        first: First::Queue,
     }
 }
 

@@ -432,7 +432,8 @@ async fn a_report_leaves_its_connection_as_it_found_it() {
     };
     let ledger = Ledger::open(&config, "test-1").expect("the URL is one");
     figures(&ledger, wanted()).await;
-    // In a snapshot that is held, or one that is read only, this would fail.
-    let id = queued(&ledger, "1").await;
-    assert_eq!(scratch.state(id).await, "queued");
+    // In a snapshot that is held, or one that is read only, this would fail. Giving back uses the connection of reports.
+    let claimed = claim(&ledger, queued(&ledger, "1").await, 0).await;
+    ledger.give_back(&claimed).await.expect("it writes");
+    assert_eq!(scratch.state(claimed.subject.transaction_id).await, "retrying");
 }

@@ -37,6 +37,8 @@ pub(super) struct Credentials {
     files: Files,
     timeouts: CallTimeouts,
     loaded: Mutex<Option<Loaded>>,
+    /// Held by whoever looks at the files.
+    looking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone)]
@@ -106,6 +108,7 @@ impl Credentials {
             },
             timeouts,
             loaded: Mutex::new(None),
+            looking: tokio::sync::Mutex::new(()),
         }
     }
 
@@ -121,31 +124,41 @@ impl Credentials {
 
     /// The client that shows our certificate.
     pub(super) async fn http(&self) -> Result<Http, Box<Unusable>> {
-        let before = self.loaded().clone();
-        if let Some(loaded) = &before
-            && loaded.looked_at.elapsed() < LOOK_EVERY
-            && self.files.check(loaded.valid, Timestamp::now()).is_ok()
-        {
-            return Ok(loaded.http.clone());
+        if let Some(http) = self.looked_at_lately() {
+            return Ok(http);
         }
-        let loaded = self.look(before).await?;
+        let _looking = self.looking.lock().await;
+        if let Some(http) = self.looked_at_lately() {
+            return Ok(http);
+        }
+        let loaded = self.look().await?;
+        *self.loaded() = Some(loaded.clone());
         self.files.check(loaded.valid, Timestamp::now())?;
         Ok(loaded.http)
     }
 
-    async fn look(&self, before: Option<Loaded>) -> Result<Loaded, Box<Unusable>> {
+    /// The client, if it is good and the files need not be looked at again yet.
+    fn looked_at_lately(&self) -> Option<Http> {
+        let loaded = self.loaded();
+        let loaded = loaded
+            .as_ref()
+            .filter(|loaded| loaded.looked_at.elapsed() < LOOK_EVERY)?;
+        let is_good = self.files.check(loaded.valid, Timestamp::now()).is_ok();
+        is_good.then(|| loaded.http.clone())
+    }
+
+    async fn look(&self) -> Result<Loaded, Box<Unusable>> {
         // Before the reading: a change in between shows at the next look.
         let (looked_at, stamps) = (Instant::now(), self.files.stamps().await);
-        let loaded = match before {
-            Some(loaded) if loaded.stamps == stamps => Loaded { looked_at, ..loaded },
+        let before = self.loaded().clone();
+        match before {
+            Some(loaded) if loaded.stamps == stamps => Ok(Loaded { looked_at, ..loaded }),
             before => match (self.files.load(stamps, &self.timeouts).await, before) {
-                (Ok(fresh), _) => fresh,
-                (Err(_), Some(before)) if stamps.is_renewing() => return Ok(before),
-                (Err(unusable), Some(_) | None) => return Err(unusable),
+                (Ok(fresh), _) => Ok(fresh),
+                (Err(_), Some(before)) if stamps.is_renewing() => Ok(Loaded { looked_at, ..before }),
+                (Err(unusable), Some(_) | None) => Err(unusable),
             },
-        };
-        *self.loaded() = Some(loaded.clone());
-        Ok(loaded)
+        }
     }
 
     fn loaded(&self) -> MutexGuard<'_, Option<Loaded>> {

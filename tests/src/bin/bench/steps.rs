@@ -41,7 +41,7 @@ pub(crate) struct Cost {
 pub(crate) async fn all(database: &Database) -> anyhow::Result<Vec<Cost>> {
     let arranging = Ledger::open(&ledger::Config::at(database.url.clone()), "bench")?;
     for number in 0..BACKLOG {
-        arranging.accept(offer(&format!("B{number}"), First::queue())?).await?;
+        arranging.accept(offer(&format!("B{number}"), First::Queue)?).await?;
     }
     for number in 0..CALLS * TAKEN {
         let claimed = claimed(&arranging, &format!("W{number}")).await?;
@@ -54,7 +54,7 @@ pub(crate) async fn all(database: &Database) -> anyhow::Result<Vec<Cost>> {
     let mut ids = Vec::new();
     costs.push(
         step("accept", database, &pool, async |ledger, number| {
-            match ledger.accept(offer(&format!("N{number}"), First::queue())?).await? {
+            match ledger.accept(offer(&format!("N{number}"), First::Queue)?).await? {
                 Acceptance::Queued(id) => ids.push(id),
                 other => bail!("a new receipt is not queued but {other:?}"),
             }

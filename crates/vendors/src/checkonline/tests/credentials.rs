@@ -233,5 +233,6 @@ async fn the_files_are_read_once_as_long_as_they_stay() {
         .expect("a time");
     std::fs::write(folder.path("client.pem"), "x".repeat(cert.len())).expect("a file");
     file.set_modified(changed).expect("a time");
+    tokio::time::sleep(LOOK_EVERY).await;
     credentials.http().await.expect("nothing was read");
 }
