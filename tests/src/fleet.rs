@@ -261,6 +261,18 @@ impl Fleet {
         Ok(std::fs::write(&self.config, format!("{before}\n{sections}"))?)
     }
 
+    /// Names another public address to the vendor, for processes that start from now on.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn call_back_at(&self, address: &str) -> anyhow::Result<()> {
+        let before = std::fs::read_to_string(&self.config)?;
+        let public = format!("public_url = \"http://{}\"", self.public);
+        ensure!(before.contains(&public), "the configuration has no line {public}");
+        let after = before.replace(&public, &format!("public_url = \"http://{address}\""));
+        Ok(std::fs::write(&self.config, after)?)
+    }
+
     /// The configuration file.
     #[must_use]
     pub fn config(&self) -> &Path {

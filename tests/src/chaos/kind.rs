@@ -45,6 +45,8 @@ pub enum Pair {
     FleetVendor,
     /// The shop and the broker.
     ShopBroker,
+    /// The vendor that calls back, and the fleet.
+    VendorFleet,
 }
 
 /// What a vendor does wrong.
@@ -73,7 +75,7 @@ pub enum VendorFault {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Sigkill(Role::Sender),
         Self::Sigkill(Role::Poller),
         Self::Sigkill(Role::Http),
@@ -86,10 +88,12 @@ impl Kind {
         Self::Cut(Pair::FleetBroker),
         Self::Cut(Pair::FleetVendor),
         Self::Cut(Pair::ShopBroker),
+        Self::Cut(Pair::VendorFleet),
         Self::Slow(Pair::FleetPostgres),
         Self::Slow(Pair::FleetBroker),
         Self::Slow(Pair::FleetVendor),
         Self::Slow(Pair::ShopBroker),
+        Self::Slow(Pair::VendorFleet),
         Self::Vendor(VendorFault::Status500),
         Self::Vendor(VendorFault::Status502),
         Self::Vendor(VendorFault::Timeout),
@@ -118,10 +122,12 @@ impl Kind {
             Self::Cut(Pair::FleetBroker) => "cut_fleet_broker",
             Self::Cut(Pair::FleetVendor) => "cut_fleet_vendor",
             Self::Cut(Pair::ShopBroker) => "cut_shop_broker",
+            Self::Cut(Pair::VendorFleet) => "cut_vendor_fleet",
             Self::Slow(Pair::FleetPostgres) => "slow_fleet_postgres",
             Self::Slow(Pair::FleetBroker) => "slow_fleet_broker",
             Self::Slow(Pair::FleetVendor) => "slow_fleet_vendor",
             Self::Slow(Pair::ShopBroker) => "slow_shop_broker",
+            Self::Slow(Pair::VendorFleet) => "slow_vendor_fleet",
             Self::Vendor(VendorFault::Status500) => "vendor_500",
             Self::Vendor(VendorFault::Status502) => "vendor_502",
             Self::Vendor(VendorFault::Timeout) => "vendor_timeout",

@@ -97,6 +97,7 @@ struct Links {
     fleet_broker: Link,
     fleet_vendors: [Link; 2],
     shop_broker: Link,
+    vendors_fleet: Link,
 }
 
 struct Link {
@@ -131,13 +132,19 @@ impl Links {
                 _ => vec![atol, checkonline],
             },
             Pair::ShopBroker => vec![&self.shop_broker],
+            Pair::VendorFleet => vec![&self.vendors_fleet],
         }
     }
 
     fn all(&self) -> impl Iterator<Item = &Link> {
-        [&self.fleet_postgres, &self.fleet_broker, &self.shop_broker]
-            .into_iter()
-            .chain(&self.fleet_vendors)
+        [
+            &self.fleet_postgres,
+            &self.fleet_broker,
+            &self.shop_broker,
+            &self.vendors_fleet,
+        ]
+        .into_iter()
+        .chain(&self.fleet_vendors)
     }
 }
 
@@ -162,27 +169,26 @@ impl World {
             "100ms..1500ms",
         ];
         let vendor = Vendor::start(&folder, "1s..8s", &more).await?;
-        let links = Links {
-            fleet_postgres: Link::to(postgres.address()).await?,
-            fleet_broker: Link::to(broker.address()).await?,
-            fleet_vendors: [
-                Link::to(vendor.address().to_owned()).await?,
-                Link::to(vendor.checkonline_address().context("a CheckOnline")?.to_owned()).await?,
-            ],
-            shop_broker: Link::to(broker.address()).await?,
-        };
+        let [fleet_postgres, fleet_broker, shop_broker] = [
+            Link::to(postgres.address()).await?,
+            Link::to(broker.address()).await?,
+            Link::to(broker.address()).await?,
+        ];
+        let fleet_vendors = [
+            Link::to(vendor.address().to_owned()).await?,
+            Link::to(vendor.checkonline_address().context("a CheckOnline")?.to_owned()).await?,
+        ];
         let routes = Routes {
-            database: Some(links.fleet_postgres.address()),
-            broker: Some(links.fleet_broker.address()),
+            database: Some(fleet_postgres.address()),
+            broker: Some(fleet_broker.address()),
         };
-        let [atol, checkonline] = links.fleet_vendors.each_ref().map(Link::address);
+        let [atol, checkonline] = fleet_vendors.each_ref().map(Link::address);
         let vendor_url = via(&vendor.atol_url, Some(&atol));
-        let shop_url = format!(
-            "{}?heartbeat=4",
-            via(&servers.amqp_url, Some(&links.shop_broker.address()))
-        );
+        let shop_url = format!("{}?heartbeat=4", via(&servers.amqp_url, Some(&shop_broker.address())));
         let broker_url = servers.amqp_url.clone();
         let fleet = Arc::new(Box::pin(Fleet::create_on(servers, "chaos", &vendor_url, &PACE, &routes)).await?);
+        let vendors_fleet = Link::to(fleet.public.to_string()).await?;
+        fleet.call_back_at(&vendors_fleet.address())?;
         fleet.configure(&vendor.checkonline_sections(CLOUD, Some(&checkonline), CLOUD_STORE)?)?;
         let pool = PgPoolOptions::new()
             .acquire_timeout(Duration::from_secs(2))
@@ -199,7 +205,13 @@ impl World {
             operator: Operator::default(),
             shop,
             vendor: FaultyVendor::new(vendor)?,
-            links,
+            links: Links {
+                fleet_postgres,
+                fleet_broker,
+                fleet_vendors,
+                shop_broker,
+                vendors_fleet,
+            },
             folders: Folders {
                 folders: [fleet.folder.clone(), folder],
                 stay: AtomicBool::new(false),
