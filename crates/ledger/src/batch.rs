@@ -35,7 +35,8 @@ where
     O: Send + 'static,
 {
     /// Starts the task that runs `statement` for up to `largest` inputs at a time. `statement` gives one output per
-    /// input, in order; its inputs are shared, because it may have to be repeated. The task ends when the last front is dropped.
+    /// input, in order; its inputs are shared, because it may have to be repeated. The task ends when the last front is
+    /// dropped.
     pub(crate) fn start<F, Fut>(tasks: &TaskTracker, largest: usize, statement: F) -> Self
     where
         F: Fn(Arc<[I]>) -> Fut + Send + Sync + 'static,

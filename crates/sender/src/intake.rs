@@ -1,5 +1,5 @@
-//! The accept loop: insert, commit, acknowledge. It runs ahead of the vendors' capacity, so that a slow vendor never
-//! leaves requests in the broker.
+//! The accept loop: insert, commit, acknowledge. Where a place comes free within a moment it goes at the vendor's pace, and
+//! else ahead of it, so that a slow vendor never leaves requests in the broker.
 
 use std::sync::Arc;
 use std::time::Instant;

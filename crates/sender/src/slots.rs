@@ -1,8 +1,9 @@
 //! Places for calls, account by account, so that one slow account never takes another's.
 //!
 //! A place is free when the gate is open, when this process has a slot, and when the account's limits leave one to this
-//! process. What finds none stays in the table, and the account then has a backlog: as long as it lasts only the sweep
-//! gives out places, because it is fair between the stores of the account and sees the oldest first.
+//! process. It ends with the call, not with its record. What finds none within a moment stays in the table, and the account
+//! then has a backlog: as long as it lasts only the sweep gives out places, because it is fair between the stores of the
+//! account and sees the oldest first.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

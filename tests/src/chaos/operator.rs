@@ -1,7 +1,9 @@
 //! The operator of a run. On RabbitMQ 3.10 a quorum queue that is killed within seconds of its declaration can come back
-//! without its processes; readiness tells of it, and no process may delete a queue by itself.
+//! without its processes; readiness tells of it, and no process may delete a queue by itself. Now and then the whole node
+//! comes back without the part that runs quorum queues, and only a restart mends that.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -54,10 +56,11 @@ impl Operator {
             command.extend(["--abandon", queue]);
         }
         let applied = fleet.try_command(&command).await?;
-        std::fs::write(
-            fleet.folder.join("operator.log"),
-            [applied.stdout.as_slice(), &applied.stderr].concat(),
-        )?;
+        std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(fleet.folder.join("operator.log"))?
+            .write_all(&[applied.stdout.as_slice(), &applied.stderr].concat())?;
         let outcomes: Vec<Value> = serde_json::from_slice(&applied.stdout)?;
         let is = |outcome: &Value, deed: &str| outcome["deed"] == deed;
         let recreated = outcomes
