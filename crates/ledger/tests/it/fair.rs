@@ -142,15 +142,14 @@ async fn blocks(scratch: &Scratch) -> i64 {
     }
     ledger.close().await;
     crate::scratch::until("the ledger's connections have told what they read", || async {
-        let others: i64 = sqlx::query_scalar(
+        let of_the_ledger: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-             AND backend_type = 'client backend' AND pid <> pg_backend_pid()",
+             AND application_name LIKE 'kassa %'",
         )
         .fetch_one(&scratch.pool)
         .await
         .expect("a count");
-        // The pool that asks is one of the two.
-        others <= 1
+        of_the_ledger == 0
     })
     .await;
     connection.close().await.expect("closed");

@@ -22,6 +22,13 @@ struct Reads {
     table_scans: i64,
 }
 
+/// How many receipts wait at the vendor in a filled ledger.
+const WAITING: usize = 100;
+
+/// What a step may read more by chance: a block for each receipt that waits, at every call. Whether those lie together
+/// goes by which versions of them could be removed when they were written. A scan of what is done reads ten times that.
+const CHANCE: i64 = (CALLS * WAITING) as i64;
+
 /// A ledger with so many receipts that are done, and some work of each kind.
 async fn filled(done: i64, due: usize, analyzed: bool) -> Scratch {
     let scratch = Scratch::new().await;
@@ -81,7 +88,7 @@ async fn filled(done: i64, due: usize, analyzed: bool) -> Scratch {
     for accepted in futures_util::future::join_all(offers).await {
         accepted.expect("accepted");
     }
-    for number in 0..100 {
+    for number in 0..WAITING {
         let number = format!("wait-{number}");
         let claimed = claimed(&ledger, &number).await;
         ledger
@@ -365,7 +372,7 @@ async fn grows_with_what_is_done(analyzed: bool) {
         let with_many = many[step];
         assert_eq!(with_many.table_scans, 0, "{step} reads a whole table: {with_many:?}");
         assert!(
-            with_many.buffers < 2 * with_few.buffers,
+            with_many.buffers < 2 * with_few.buffers + CHANCE,
             "{step}: {with_few:?} with 20,000 done receipts, {with_many:?} with 200,000"
         );
     }
