@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use receipt::event::{Body, EventType, Subject};
 use receipt::intake::Prepared;
 use receipt::settings::Sending;
-use receipt::{AccountName, Doubt, EventId, ExternalId, Receipt, StateName, TransactionId, VendorName};
+use receipt::{AccountName, Doubt, EventId, ExternalId, OrderNumber, Receipt, StateName, TransactionId, VendorName};
 use sqlx::PgPool;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -123,8 +123,9 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::ExternalIdTaken`] when another document of the account has that key; an outage otherwise.
-    pub async fn accept(&self, new: NewTransaction) -> Result<Acceptance, LedgerError> {
-        match self.accepts.call(new.clone()).await? {
+    pub async fn accept(&self, new: impl Into<Arc<NewTransaction>>) -> Result<Acceptance, LedgerError> {
+        let new = new.into();
+        match self.accepts.call(Arc::clone(&new)).await? {
             Acceptance::Conflict { .. } => self.revise(&new).await,
             settled @ (Acceptance::Queued(_)
             | Acceptance::Held(_)
@@ -183,7 +184,7 @@ struct Answered {
 pub(crate) async fn accept_batch(
     pool: PgPool,
     worker: Arc<str>,
-    batch: Arc<[NewTransaction]>,
+    batch: Arc<[Arc<NewTransaction>]>,
 ) -> Result<Vec<Acceptance>, LedgerError> {
     let mut acceptances: Vec<Option<Acceptance>> = vec![None; batch.len()];
     // A neighbour of this batch, or another process, may be inserting the same document at this moment. Its row is
@@ -269,7 +270,7 @@ fn acceptance(new: &NewTransaction, answered: &Answered) -> Result<Option<Accept
 async fn insert(
     pool: &PgPool,
     worker: &str,
-    batch: &[NewTransaction],
+    batch: &[Arc<NewTransaction>],
     open: &[usize],
 ) -> Result<Vec<(usize, Answered)>, LedgerError> {
     // Two batches that insert the same documents in different orders would wait for each other.
@@ -286,20 +287,20 @@ async fn insert(
         };
         key(a).cmp(&key(b))
     });
-    let rows = || order.iter().map(|&index| &batch[index]);
-    let texts = |text: fn(&NewTransaction) -> &str| rows().map(|new| text(new).to_owned()).collect::<Vec<_>>();
+    let rows = || order.iter().map(|&index| &*batch[index]);
+    let texts = |text: fn(&NewTransaction) -> &str| rows().map(text).collect::<Vec<_>>();
 
     let ids: Vec<Uuid> = rows().map(|new| new.subject.transaction_id.0).collect();
-    let orders: Vec<Option<String>> = rows()
-        .map(|new| new.subject.order.as_ref().map(|order| order.as_str().to_owned()))
+    let orders: Vec<Option<&str>> = rows()
+        .map(|new| new.subject.order.as_ref().map(OrderNumber::as_str))
         .collect();
-    let hashes: Vec<Vec<u8>> = rows().map(|new| new.request_hash.to_vec()).collect();
+    let hashes: Vec<&[u8]> = rows().map(|new| &new.request_hash[..]).collect();
     let bodies: Vec<Json<&Receipt>> = rows().map(|new| Json(&new.receipt)).collect();
     let totals: Vec<i64> = rows().map(|new| new.receipt.total.kopecks()).collect();
-    let wire_bodies: Vec<Option<String>> = rows()
+    let wire_bodies: Vec<Option<&str>> = rows()
         .map(|new| match &new.first {
             First::Queue | First::Hold => None,
-            First::Claim { wire_body, .. } => Some(wire_body.clone()),
+            First::Claim { wire_body, .. } => Some(wire_body.as_str()),
         })
         .collect();
     let leases: Vec<Option<i64>> = rows()
@@ -328,7 +329,7 @@ async fn insert(
         WITH input AS (
             SELECT
                 input.*,
-                NOT EXISTS (SELECT FROM gates g WHERE g.account = input.account AND NOT g.is_open) AS gate_is_open
+                input.account <> ALL (ARRAY(SELECT account FROM gates WHERE NOT is_open)) AS gate_is_open
             FROM unnest(
                 $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
                 $9::bytea[], $10::jsonb[], $11::bigint[], $12::text[], $13::text[], $14::bigint[],
@@ -367,7 +368,10 @@ async fn insert(
             UPDATE transactions t
             SET due_at = now() + input.lease_ms * interval '1 millisecond'
             FROM input
-            WHERE t.id = input.id
+            -- What was inserted just now is no repetition, and is not looked for.
+            LEFT JOIN inserted ON inserted.id = input.id
+            WHERE inserted.id IS NULL
+                AND t.id = input.id
                 AND t.claim_token = input.id
                 AND t.state = 'sending'
                 AND input.lease_ms IS NOT NULL
@@ -406,7 +410,9 @@ async fn insert(
         LEFT JOIN LATERAL (
             SELECT id, state, request_hash, fence
             FROM transactions
-            WHERE document_number = input.document_number
+            -- What was inserted is no repetition: nearly all are, and a look-up costs each of them.
+            WHERE inserted.id IS NULL
+                AND document_number = input.document_number
                 AND store = input.store
                 AND operation = input.operation
                 AND document_part = input.document_part
@@ -415,17 +421,17 @@ async fn insert(
         ) known ON true
         "#,
             &ids,
-            &texts(|new| new.subject.store.as_str()),
-            &texts(|new| new.account.as_str()),
-            &texts(|new| new.vendor.as_str()),
-            &texts(|new| new.subject.operation.name()),
-            &texts(|new| new.subject.document.as_str()),
-            &texts(|new| new.subject.part.as_str()),
+            &texts(|new| new.subject.store.as_str()) as _,
+            &texts(|new| new.account.as_str()) as _,
+            &texts(|new| new.vendor.as_str()) as _,
+            &texts(|new| new.subject.operation.name()) as _,
+            &texts(|new| new.subject.document.as_str()) as _,
+            &texts(|new| new.subject.part.as_str()) as _,
             &orders as _,
-            &hashes,
+            &hashes as _,
             &bodies as _,
             &totals,
-            &texts(|new| new.external_id.as_str()),
+            &texts(|new| new.external_id.as_str()) as _,
             &wire_bodies as _,
             &leases as _,
             &event_ids,

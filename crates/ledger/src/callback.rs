@@ -70,7 +70,8 @@ pub(crate) async fn make_polls_due(pool: PgPool, batch: Arc<[Hint]>) -> Result<V
                     FROM registrations r
                     JOIN transactions t ON t.id = r.transaction_id
                     WHERE r.vendor_uuid = i.vendor_uuid
-                        AND t.store = i.store
+                        -- A plain comparison would let a planner that expects few rows read all that the store has.
+                        AND t.store IS NOT DISTINCT FROM i.store
                         AND t.vendor = i.vendor
                     UNION ALL
                     SELECT
@@ -79,7 +80,7 @@ pub(crate) async fn make_polls_due(pool: PgPool, batch: Arc<[Hint]>) -> Result<V
                     FROM registrations r
                     JOIN transactions t ON t.id = r.transaction_id
                     WHERE lower(r.external_id) = lower(i.external_id)
-                        AND t.store = i.store
+                        AND t.store IS NOT DISTINCT FROM i.store
                         AND t.vendor = i.vendor
                 ) either
                 -- Nobody's word makes more than one question due.

@@ -28,6 +28,7 @@ mod outage;
 mod outcome;
 mod overdue;
 mod past;
+mod plain;
 mod poll;
 mod polled;
 mod pool;

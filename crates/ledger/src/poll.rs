@@ -109,7 +109,9 @@ impl Ledger {
                 AND correction.revision = t.revision + 1
                 -- The revisions of a resell's halves count resells and correct nothing.
                 AND t.operation IN ('sell', 'refund')
-            WHERE r.transaction_id = picked.transaction_id
+            -- The planner takes the rows that are picked for many, and would read the table for them.
+            WHERE r.transaction_id = ANY (ARRAY(SELECT transaction_id FROM picked))
+                AND r.transaction_id = picked.transaction_id
                 AND r.generation = picked.generation
             RETURNING
                 t.id, t.store, t.operation, t.document_number, t.document_part, t.order_number,

@@ -36,10 +36,11 @@ pub struct Ledger {
     /// For the few statements that run for every receipt or all the time.
     pub(crate) hot: PgPool,
     pub(crate) worker: Arc<str>,
-    pub(crate) accepts: Batcher<NewTransaction, Acceptance>,
+    pub(crate) accepts: Batcher<Arc<NewTransaction>, Acceptance>,
     pub(crate) claims: Batcher<Claiming, Claim>,
     pub(crate) renders: Batcher<Rendered, String>,
-    pub(crate) records: Batcher<Outcome, Recorded>,
+    pub(crate) plains: Batcher<Arc<Outcome>, bool>,
+    pub(crate) records: Batcher<Arc<Outcome>, Recorded>,
     pub(crate) polls: Batcher<PollRecord, Recorded>,
     pub(crate) hints: Batcher<Hint, ()>,
     tasks: TaskTracker,
@@ -84,6 +85,12 @@ impl Ledger {
                 crate::render::store_rendered(pool.clone(), batch)
             })
         };
+        let plains = {
+            let pool = hot.clone();
+            Batcher::start(&tasks, LARGEST_BATCH, move |batch| {
+                crate::plain::settle_plain(pool.clone(), batch)
+            })
+        };
         let records = {
             let (pool, worker) = (hot.clone(), Arc::clone(&worker));
             Batcher::start(&tasks, LARGEST_BATCH, move |batch| {
@@ -109,6 +116,7 @@ impl Ledger {
             accepts,
             claims,
             renders,
+            plains,
             records,
             polls,
             hints,
@@ -147,12 +155,13 @@ impl Ledger {
             accepts,
             claims,
             renders,
+            plains,
             records,
             polls,
             hints,
             worker: _,
         } = self;
-        drop((accepts, claims, renders, records, polls, hints));
+        drop((accepts, claims, renders, plains, records, polls, hints));
         tasks.close();
         // Other clones keep the batches alive; they are not waited for.
         let _ = tokio::time::timeout(Duration::from_secs(5), tasks.wait()).await;

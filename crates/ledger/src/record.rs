@@ -6,6 +6,7 @@ use sqlx::PgPool;
 
 use crate::error::LedgerError;
 use crate::outcome::{Outcome, Recorded};
+use crate::plain::Plain;
 use crate::pool::Ledger;
 use crate::settle::{Entry, settle};
 
@@ -17,7 +18,12 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::ExternalIdTaken`] when the next key of a re-key belongs to another document; an outage otherwise.
-    pub async fn record(&self, outcome: Outcome) -> Result<Recorded, LedgerError> {
+    pub async fn record(&self, outcome: impl Into<Arc<Outcome>>) -> Result<Recorded, LedgerError> {
+        let outcome = outcome.into();
+        // What is plain has statements of its own, so that no other outcome fails them or waits for them.
+        if Plain::of(&outcome).is_some() && self.plains.call(Arc::clone(&outcome)).await? {
+            return Ok(Recorded::Applied);
+        }
         self.records.call(outcome).await
     }
 }
@@ -25,8 +31,11 @@ impl Ledger {
 pub(crate) async fn record_batch(
     pool: PgPool,
     worker: Arc<str>,
-    batch: Arc<[Outcome]>,
+    batch: Arc<[Arc<Outcome>]>,
 ) -> Result<Vec<Recorded>, LedgerError> {
-    let entries: Vec<Entry> = batch.iter().cloned().map(Outcome::entry).collect::<Result<_, _>>()?;
+    let entries: Vec<Entry> = batch
+        .iter()
+        .map(|outcome| Outcome::clone(outcome).entry())
+        .collect::<Result<_, _>>()?;
     settle(pool, worker, entries).await
 }

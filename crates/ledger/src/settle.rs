@@ -1,4 +1,5 @@
-//! What a try came to, in one statement: the attempt, the registration, the state and the events in one commit.
+//! What a try came to, in one statement: the attempt, the registration, the state and the events in one commit. The plain
+//! end of a send has a narrow one of its own (`plain`), which writes the same.
 //!
 //! A send that ended, a poll and a probe differ in whose word moves the state: a send's only while its number is the
 //! fence, a poll's only while its registration is the one that waits. A fiscal document moves it whoever brings it:
@@ -219,7 +220,8 @@ async fn settle_distinct(
             SELECT l.*
             FROM locked l
             WHERE l.generation = 0
-                OR EXISTS (SELECT FROM registrations WHERE transaction_id = l.id AND generation = l.generation)
+                -- EXISTS would let a planner that expects few rows read them all into a table of its own.
+                OR (SELECT true FROM registrations WHERE transaction_id = l.id AND generation = l.generation)
         ),
         siblings AS (
             -- A document is weighed against what the other registrations are at this moment. The first document of a

@@ -46,8 +46,9 @@ impl Drain {
     async fn accept(&self, delivery: &Delivery, prepared: Prepared) -> Disposition {
         let context = &self.context;
         let vendor = prepared.vendor.clone();
-        let new = NewTransaction::of(prepared, First::Queue);
-        match until_taken(&context.stop, "a request", || context.ledger.accept(new.clone())).await {
+        let new = Arc::new(NewTransaction::of(prepared, First::Queue));
+        let accept = || context.ledger.accept(Arc::clone(&new));
+        match until_taken(&context.stop, "a request", accept).await {
             Ok(Acceptance::Queued(transaction) | Acceptance::Revised { id: transaction, .. }) => {
                 tracing::info!("a request that the broker had dead-lettered is accepted");
                 context.pointers.send(&vendor, Pointer { transaction, fence: 0 }, None);
@@ -55,9 +56,10 @@ impl Drain {
             }
             Ok(Acceptance::Held(_) | Acceptance::Claimed(_) | Acceptance::Known { .. }) => Disposition::Done,
             Ok(Acceptance::Conflict { id, state }) => {
-                self.bury(delivery, Rejection::conflict(new.subject, id, state)).await
+                self.bury(delivery, Rejection::conflict(new.subject.clone(), id, state))
+                    .await
             }
-            Err(LedgerError::ExternalIdTaken) => self.bury(delivery, Rejection::key_taken(new.subject)).await,
+            Err(LedgerError::ExternalIdTaken) => self.bury(delivery, Rejection::key_taken(new.subject.clone())).await,
             Err(LedgerError::Unavailable(_) | LedgerError::Closed) => Disposition::Leave,
             Err(error) => {
                 let error = service::error::chain(&error);

@@ -229,14 +229,15 @@ pub(crate) async fn finish(
         answer: exchange.answer,
         duration: exchange.duration,
     };
-    let outcome = Outcome {
+    let outcome = Arc::new(Outcome {
         claimed,
         evidence,
         refusal,
         verdict,
         horizon,
-    };
-    match until_taken(&context.abort, "the outcome", || context.ledger.record(outcome.clone())).await {
+    });
+    let write = || context.ledger.record(Arc::clone(&outcome));
+    match until_taken(&context.abort, "the outcome", write).await {
         Ok(Recorded::Applied | Recorded::Already) => {
             metrics::receipt(vendor.as_str(), operation.name(), state.name());
             if state == StateName::Done {
@@ -253,8 +254,9 @@ pub(crate) async fn finish(
         }
         // A machine must not choose another key than the next one.
         Err(LedgerError::ExternalIdTaken) => {
-            let unknown = outcome.unknown();
-            let recorded = until_taken(&context.abort, "the outcome", || context.ledger.record(unknown.clone())).await;
+            let unknown = Arc::new(Arc::unwrap_or_clone(outcome).unknown());
+            let write = || context.ledger.record(Arc::clone(&unknown));
+            let recorded = until_taken(&context.abort, "the outcome", write).await;
             tracing::error!(
                 ?recorded,
                 "the next external id belongs to another document; a person must look"

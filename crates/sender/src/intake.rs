@@ -16,7 +16,7 @@ use vendors::Rendering;
 use crate::attempt::{attempt, give_back};
 use crate::bury::bury;
 use crate::sender::Context;
-use crate::slots::Slot;
+use crate::slots::{Kept, Slot};
 
 /// Accepts what comes through the queue of requests.
 pub(crate) struct Intake {
@@ -54,9 +54,9 @@ impl Intake {
         let point = |pointer| context.point(&vendor, &account, pointer);
         let (first, slot) = self.first(&prepared).await;
         let claimed_at = Instant::now();
-        let new = NewTransaction::of(prepared, first);
-        let accepted = until_taken(&context.stop, "a request", || context.ledger.accept(new.clone())).await;
-        match accepted {
+        let new = Arc::new(NewTransaction::of(prepared, first));
+        let accept = || context.ledger.accept(Arc::clone(&new));
+        match until_taken(&context.stop, "a request", accept).await {
             Ok(Acceptance::Claimed(claimed)) => {
                 match slot {
                     Some(slot) => {
@@ -86,11 +86,17 @@ impl Intake {
                 Disposition::Done
             }
             Ok(Acceptance::Conflict { id, state }) => {
-                let conflict = Rejection::conflict(new.subject, id, state);
+                let conflict = Rejection::conflict(new.subject.clone(), id, state);
                 bury(context, Origin::Intake, delivery, conflict).await
             }
             Err(LedgerError::ExternalIdTaken) => {
-                bury(context, Origin::Intake, delivery, Rejection::key_taken(new.subject)).await
+                bury(
+                    context,
+                    Origin::Intake,
+                    delivery,
+                    Rejection::key_taken(new.subject.clone()),
+                )
+                .await
             }
             Err(LedgerError::Unavailable(_) | LedgerError::Closed) => Disposition::Leave,
             Err(error) => {
@@ -111,7 +117,7 @@ impl Intake {
         let Some(vendor) = context.registry.get(&prepared.account) else {
             return (First::Queue, None);
         };
-        let Some(slot) = context.slots.take(&prepared.account).await else {
+        let Some(slot) = context.slots.take(&prepared.account, Kept::InBroker).await else {
             return (First::Queue, None);
         };
         let rendered = vendor.render(&Rendering {

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::attempt::attempt;
 use crate::bury::bury;
 use crate::sender::Context;
+use crate::slots::Kept;
 
 /// Follows pointers to one vendor.
 pub(crate) struct Pointed {
@@ -35,7 +36,7 @@ impl Handler for Pointed {
         };
         // The place is taken first, and what finds none stays in the table: so the pointers of an account that is slow,
         // closed or at its limits never stand in the way of another's.
-        let Some(slot) = context.slots.take(&account).await else {
+        let Some(slot) = context.slots.take(&account, Kept::InTable).await else {
             return Disposition::Done;
         };
         let claimed_at = Instant::now();

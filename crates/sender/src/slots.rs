@@ -4,6 +4,12 @@
 //! process. It ends with the call, not with its record. What finds none within a moment stays in the table, and the account
 //! then has a backlog: as long as it lasts only the sweep gives out places, because it is fair between the stores of the
 //! account and sees the oldest first.
+//!
+//! A receipt that is left to the sweep costs two commits more, and so a backlog that the vendor could have worked off would
+//! feed itself: the more is left, the slower everything is, and the more is left. Therefore what still is in the broker
+//! waits there for the end of a backlog while places come free quickly, and goes on into the table when they do not.
+
+mod line;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,10 +23,12 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use crate::probe::Probing;
+use crate::slots::line::Line;
 
-/// How long what has just come waits for a place before the account has a backlog. Where calls are quick, a place comes
-/// free within milliseconds, and a receipt that gets one costs a commit less than one that is left to the sweep.
+/// How long what has just come waits for a place before the account has a backlog.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// How long it waits where places come free quickly, also for the end of a backlog.
+const LONGEST_PATIENCE: Duration = Duration::from_millis(250);
 /// Attempts under way, those whose answer is not written down yet among them, for each place of the process: what a
 /// stalled database may leave in memory.
 const ATTEMPTS_PER_PLACE: usize = 8;
@@ -31,6 +39,15 @@ pub(crate) enum Slot {
     Call(CallSlot),
     /// The one call that tries whether an account works.
     Probe(Probing),
+}
+
+/// Where a receipt is while it waits for a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// It is not accepted yet.
+    InBroker,
+    /// The sweep will find it.
+    InTable,
 }
 
 /// A place among those of an account.
@@ -59,16 +76,26 @@ struct Place {
     backlog: AtomicBool,
     /// How many were left to the sweep. A sweep that found nothing may have looked before the last of them.
     passed_over: AtomicU64,
-    /// Told of each place that comes free, one of those who wait at a time.
+    /// Told of each place that comes free, one of those who wait at a time; and, all of them, of the end of a backlog.
     vacated: Notify,
+    line: Line,
 }
 
 impl Place {
     fn set_backlog(&self, has_backlog: bool) {
-        self.backlog.store(has_backlog, Ordering::Relaxed);
-        if has_backlog {
-            // Nobody waits for what only the sweep gives out now.
+        if self.backlog.swap(has_backlog, Ordering::Relaxed) != has_backlog {
+            // Whoever waits has to think again.
             self.vacated.notify_waiters();
+        }
+    }
+
+    /// How long a newcomer waits in all, as things are now.
+    fn patience(&self, kept: Kept) -> Duration {
+        match (self.backlog.load(Ordering::Relaxed), kept) {
+            (true, Kept::InTable) => Duration::ZERO,
+            (true | false, Kept::InBroker) if self.line.moves() => LONGEST_PATIENCE,
+            (true, Kept::InBroker) => Duration::ZERO,
+            (false, Kept::InBroker | Kept::InTable) => PATIENCE,
         }
     }
 }
@@ -86,9 +113,13 @@ impl Slot {
 impl Drop for CallSlot {
     fn drop(&mut self) {
         let was_used = self.permit.take().is_some_and(|permit| permit.is_used());
-        self.place.vacated.notify_one();
-        // A place that was not used is no news to the sweep, which may have given it back itself.
-        if was_used && self.place.backlog.load(Ordering::Relaxed) {
+        if was_used {
+            self.place.line.advance();
+        }
+        if !self.place.backlog.load(Ordering::Relaxed) {
+            self.place.vacated.notify_one();
+        } else if was_used {
+            // A place that was not used is no news to the sweep, which may have given it back itself.
             self.freed.notify_one();
         }
     }
@@ -114,41 +145,34 @@ impl Slots {
     }
 
     /// A place for what has just come, if one comes free within a moment and nobody has waited for it longer.
-    pub(crate) async fn take(&self, account: &AccountName) -> Option<Slot> {
+    pub(crate) async fn take(&self, account: &AccountName, kept: Kept) -> Option<Slot> {
         let place = self.places.get(account)?;
-        let patience = tokio::time::sleep(PATIENCE);
-        tokio::pin!(patience);
+        let came = tokio::time::Instant::now();
         loop {
             let vacated = place.vacated.notified();
             tokio::pin!(vacated);
             vacated.as_mut().enable();
-            if place.backlog.load(Ordering::Relaxed) {
-                place.passed_over.fetch_add(1, Ordering::Relaxed);
-                return None;
-            }
             let bounds = self.bounds(account)?;
-            let refused = match place.limiter.take(bounds) {
-                Ok(permit) if self.has_room() => return Some(self.slot(place, permit)),
-                Ok(_) => Refused::TooMany,
-                Err(refused) => refused,
-            };
-            let is_vacated = match refused {
-                Refused::TooMany => tokio::select! {
-                    biased;
-                    () = &mut vacated => true,
-                    () = &mut patience => false,
-                },
-                // No call that ends makes it earlier.
-                Refused::TooSoon(_) => false,
-            };
-            if !is_vacated {
-                place.set_backlog(true);
-                place.passed_over.fetch_add(1, Ordering::Relaxed);
-                // The place that was waited for may have come free at this very moment.
-                self.freed.notify_one();
-                return None;
+            if !place.backlog.load(Ordering::Relaxed) {
+                match place.limiter.take(bounds) {
+                    Ok(permit) if self.has_room() => return Some(self.slot(place, permit)),
+                    Ok(_) | Err(Refused::TooMany) => {}
+                    // No call that ends makes it earlier.
+                    Err(Refused::TooSoon(_)) => break,
+                }
             }
+            // What it may expect changes while it waits.
+            let until = came + place.patience(kept);
+            if until <= tokio::time::Instant::now() {
+                break;
+            }
+            let _ = tokio::time::timeout_at(until, vacated).await;
         }
+        place.set_backlog(true);
+        place.passed_over.fetch_add(1, Ordering::Relaxed);
+        // The place that was waited for may have come free at this very moment.
+        self.freed.notify_one();
+        None
     }
 
     fn has_room(&self) -> bool {
@@ -304,11 +328,11 @@ mod tests {
     #[tokio::test]
     async fn who_comes_while_calls_are_quick_waits_for_a_place_and_makes_no_backlog() {
         let slots = one_place();
-        let mut first = slots.take(&account()).await.expect("the place is free");
+        let mut first = slots.take(&account(), Kept::InTable).await.expect("the place is free");
         first.begin();
         let account = account();
         // Polled in this order: it comes before the place is free.
-        let (coming, ()) = tokio::join!(slots.take(&account), async { drop(first) });
+        let (coming, ()) = tokio::join!(slots.take(&account, Kept::InBroker), async { drop(first) });
         assert!(coming.is_some());
         assert!(!slots.has_backlog(&account));
     }
@@ -316,17 +340,38 @@ mod tests {
     #[tokio::test]
     async fn what_finds_no_place_for_a_while_makes_a_backlog_and_those_behind_it_wait_no_more() {
         let slots = one_place();
-        let first = slots.take(&account()).await.expect("the place is free");
+        let first = slots.take(&account(), Kept::InTable).await.expect("the place is free");
         let began = Instant::now();
-        assert!(slots.take(&account()).await.is_none());
+        assert!(slots.take(&account(), Kept::InTable).await.is_none());
         assert!(began.elapsed() >= PATIENCE);
         assert!(slots.has_backlog(&account()));
         drop(first);
         assert!(
-            slots.take(&account()).await.is_none(),
+            slots.take(&account(), Kept::InTable).await.is_none(),
             "only the sweep gives out places now"
         );
         assert_eq!(slots.take_all(&account()).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_in_the_broker_waits_for_the_end_of_a_backlog_while_places_come_free_quickly() {
+        let slots = one_place();
+        let account = account();
+        slots.note_backlog(&account);
+        let came = Instant::now();
+        assert!(slots.take(&account, Kept::InBroker).await.is_none());
+        assert!(
+            came.elapsed() < PATIENCE,
+            "the line stands still, so it goes on at once"
+        );
+        (0..50).for_each(|_| slots.places[&account].line.advance());
+        let (waiting, pointed, ()) = tokio::join!(
+            slots.take(&account, Kept::InBroker),
+            slots.take(&account, Kept::InTable),
+            async { slots.end_backlog(&account, slots.passed_over(&account)) }
+        );
+        assert!(pointed.is_none(), "the sweep finds it");
+        assert!(waiting.is_some());
     }
 
     #[tokio::test]
@@ -335,18 +380,18 @@ mod tests {
         let account = account();
         slots.note_backlog(&account);
         let before = slots.passed_over(&account);
-        assert!(slots.take(&account).await.is_none());
+        assert!(slots.take(&account, Kept::InTable).await.is_none());
         slots.end_backlog(&account, before);
         assert!(slots.has_backlog(&account));
         slots.end_backlog(&account, slots.passed_over(&account));
-        assert!(slots.take(&account).await.is_some());
+        assert!(slots.take(&account, Kept::InTable).await.is_some());
     }
 
     #[tokio::test]
     async fn answers_that_nobody_could_write_down_leave_room_for_no_more() {
         let slots = one_place();
         let _stalled: Vec<_> = (0..ATTEMPTS_PER_PLACE).map(|_| slots.attempts.token()).collect();
-        assert!(slots.take(&account()).await.is_none());
+        assert!(slots.take(&account(), Kept::InTable).await.is_none());
         assert!(slots.take_all(&account()).is_empty());
     }
 }

@@ -18,6 +18,7 @@ mod lost_answers;
 mod mails;
 mod outage;
 mod overdue;
+mod plain;
 mod plans;
 mod polls;
 mod probes;

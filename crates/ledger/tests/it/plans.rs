@@ -3,18 +3,23 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ledger::{DeliveryVerdict, Hint, Ledger, MailVerdict, Stretch, Wanted};
+use ledger::{DeliveryVerdict, Hint, Ledger, MailVerdict, Stretch, Verdict, Wanted};
 use receipt::{ExternalId, StoreCode, VendorName};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::mails::{cursor, daily, mail, record};
-use crate::sample::{DAY, LEASE, MINUTE, accepted, answer, claim, claimed, done, offer, outcome, queued, quota, uuid};
+use crate::sample::{
+    DAY, LEASE, MINUTE, a_fiscal_document, accepted, answer, claim, claimed, done, offer, outcome, queued, quota, uuid,
+};
 use crate::scratch::{Scratch, until};
 use crate::webhooks::{delivery_quota, tried};
 
 /// Enough for Postgres to have gone over from a plan for the parameters to a plan for all of them.
 const CALLS: usize = 12;
+
+const BUFFERS: &str = "SELECT sum(heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit)::bigint \
+    FROM pg_statio_user_tables WHERE relname <> '_sqlx_migrations'";
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Reads {
@@ -29,12 +34,9 @@ const WAITING: usize = 100;
 /// goes by which versions of them could be removed when they were written. A scan of what is done reads ten times that.
 const CHANCE: i64 = (CALLS * WAITING) as i64;
 
-/// A ledger with so many receipts that are done, and some work of each kind.
-async fn filled(done: i64, due: usize, analyzed: bool) -> Scratch {
+/// What is read and planned is what a test does, and never what the server does by itself.
+async fn without_autovacuum() -> Scratch {
     let scratch = Scratch::new().await;
-    let mut connection = PgConnection::connect_with(&scratch.options())
-        .await
-        .expect("a connection");
     for statement in [
         "ALTER TABLE transactions SET (autovacuum_enabled = false)",
         "ALTER TABLE registrations SET (autovacuum_enabled = false)",
@@ -44,8 +46,16 @@ async fn filled(done: i64, due: usize, analyzed: bool) -> Scratch {
         "ALTER TABLE webhook_deliveries SET (autovacuum_enabled = false)",
         "ALTER TABLE mails SET (autovacuum_enabled = false)",
     ] {
-        sqlx::query(statement).execute(&mut connection).await.expect("arranged");
+        scratch.run(statement).await;
     }
+    scratch
+}
+
+/// Adds so many receipts that are done.
+async fn fill(scratch: &Scratch, done: i64) {
+    let mut connection = PgConnection::connect_with(&scratch.options())
+        .await
+        .expect("a connection");
     for statement in [
         "INSERT INTO transactions (id, store, account, vendor, operation, document_number, document_part, \
          request_hash, body, total_kopecks, external_id, state, vendor_uuid, fn, fd, fpd, registered_at, accepted_at) \
@@ -53,9 +63,9 @@ async fn filled(done: i64, due: usize, analyzed: bool) -> Scratch {
          'invoice_main_d' || n, 'done', 'uuid-d' || n, '1', n, '1', now(), now() - interval '2 days' - n * interval '1 second' \
          FROM generate_series(1, $1) AS n",
         "INSERT INTO registrations (transaction_id, generation, account, external_id, state, vendor_uuid) \
-         SELECT id, 0, account, external_id, 'done', vendor_uuid FROM transactions LIMIT $1",
+         SELECT id, 0, account, external_id, 'done', vendor_uuid FROM transactions LIMIT $1 ON CONFLICT DO NOTHING",
         "INSERT INTO attempts (transaction_id, number, generation, kind, worker, finished_at, class) \
-         SELECT id, 1, 0, 'send', 'w', now(), 'accepted' FROM transactions LIMIT $1",
+         SELECT id, 1, 0, 'send', 'w', now(), 'accepted' FROM transactions LIMIT $1 ON CONFLICT DO NOTHING",
         "INSERT INTO events (id, type, store, transaction_id, body, published_at) \
          SELECT gen_random_uuid(), 'receipt.done', 'main', id, '{}', now() FROM transactions LIMIT $1",
         "INSERT INTO actions (id, actor, action, transaction_id) \
@@ -78,11 +88,17 @@ async fn filled(done: i64, due: usize, analyzed: bool) -> Scratch {
     .execute(&mut connection)
     .await
     .expect("arranged");
-    if analyzed {
-        sqlx::query("ANALYZE").execute(&mut connection).await.expect("analyzed");
-    }
     connection.close().await.expect("closed");
+}
 
+/// A ledger with so many receipts that are done, and some work of each kind.
+async fn filled(done: i64, due: usize, analyzed: bool) -> Scratch {
+    let scratch = without_autovacuum().await;
+    fill(&scratch, done).await;
+    if analyzed {
+        scratch.run("ANALYZE").await;
+    }
+    scratch.pool.close().await;
     let ledger = scratch.ledger();
     let offers = (0..due).map(|number| ledger.accept(offer(&format!("due-{number}"))));
     for accepted in futures_util::future::join_all(offers).await {
@@ -127,11 +143,7 @@ async fn counters(scratch: &Scratch) -> Reads {
         },
     )
     .await;
-    let buffers = count(
-        scratch,
-        "SELECT sum(heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit)::bigint \
-         FROM pg_statio_user_tables WHERE relname <> '_sqlx_migrations'",
-    );
+    let buffers = count(scratch, BUFFERS);
     let table_scans = count(
         scratch,
         // A table with a row for each store, account or worker is best read whole, however many receipts there are, and
@@ -386,6 +398,78 @@ async fn no_step_reads_more_when_ten_times_as_many_receipts_are_done() {
 #[tokio::test]
 async fn no_step_reads_more_before_the_tables_were_ever_analyzed() {
     grows_with_what_is_done(false).await;
+}
+
+/// One receipt that goes by way of a pointer and a poll, and one that is registered by the call that follows acceptance.
+async fn two_lives(ledger: &Ledger, name: &str) {
+    let id = queued(ledger, &format!("{name}-waits")).await;
+    let first = claim(ledger, id, 0).await;
+    let body = ledger.store_wire_body(&first, "body".to_owned()).await;
+    body.expect("stored");
+    let vendor_uuid = format!("uuid-{name}");
+    let recorded = ledger.record(outcome(&first, accepted(&vendor_uuid))).await;
+    recorded.expect("recorded");
+    let hint = Hint {
+        store: StoreCode::parse("main").expect("a store code"),
+        vendor: VendorName::parse("atol").expect("a vendor name"),
+        vendor_uuid: Some(uuid(&vendor_uuid)),
+        external_id: None,
+    };
+    ledger.hint(hint).await.expect("taken");
+    for polled in ledger.claim_polls(&quota(5), MINUTE).await.expect("no outage") {
+        let recorded = ledger.record_poll(answer(&polled, done())).await;
+        recorded.expect("recorded");
+    }
+    let second = claimed(ledger, &format!("{name}-at-once")).await;
+    let recorded = ledger
+        .record(outcome(&second, Verdict::Done(a_fiscal_document())))
+        .await;
+    recorded.expect("recorded");
+    assert_eq!(
+        ledger
+            .claim_due(&quota(5), Duration::ZERO, LEASE)
+            .await
+            .expect("no outage")
+            .len(),
+        0
+    );
+    let events = ledger.take_events(100).await.expect("no outage");
+    let ids: Vec<_> = events.iter().map(|event| event.id).collect();
+    ledger.mark_published(&ids).await.expect("marked");
+}
+
+#[tokio::test]
+async fn a_plan_that_was_made_beside_empty_tables_is_still_good_beside_many_rows() {
+    let mut each = Vec::new();
+    for many in [0, 20_000] {
+        let scratch = without_autovacuum().await;
+        let ledger = scratch.ledger();
+        for number in 0..CALLS {
+            two_lives(&ledger, &format!("early-{number}")).await;
+        }
+        fill(&scratch, many).await;
+        scratch.pool.close().await;
+        until("those who filled it have told what they read", || async {
+            count(
+                &scratch,
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                 AND backend_type = 'client backend' AND pid <> pg_backend_pid() AND application_name NOT LIKE 'kassa %'",
+            )
+            .await
+                == 0
+        })
+        .await;
+        let before = count(&scratch, BUFFERS).await;
+        for number in 0..CALLS {
+            two_lives(&ledger, &format!("late-{number}")).await;
+        }
+        ledger.close().await;
+        each.push(counters(&scratch).await.buffers - before);
+    }
+    assert!(
+        each[1] < 2 * each[0],
+        "blocks read by {CALLS} pairs of receipts beside nothing and beside 20,000 that are done: {each:?}"
+    );
 }
 
 #[tokio::test]
