@@ -58,15 +58,15 @@ fn micros(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_line_moves_while_places_come_free_one_after_the_other_and_not_after_a_standstill() {
+    #[tokio::test]
+    async fn a_line_moves_while_places_come_free_one_after_the_other_and_not_after_a_standstill() {
         let line = Line::default();
         assert!(!line.moves(), "nothing is known yet");
         for _ in 0..50 {
             line.advance();
         }
         assert!(line.moves());
-        std::thread::sleep(STANDSTILL);
+        tokio::time::sleep(STANDSTILL).await;
         assert!(!line.moves());
         line.advance();
         assert!(!line.moves(), "one call after a standstill is no movement yet");
