@@ -372,14 +372,7 @@ async fn a_receipt_that_waits_for_too_long_is_told_once_goes_on_waiting_and_is_d
             Ok((world.registered("417") == 1).then_some(()))
         })
         .await?;
-        wait::until("news of it", LIMIT, async || {
-            // More than once: a question that was under way when the document came still hears of none, and waits an hour.
-            sqlx::query("UPDATE registrations SET next_poll_at = now() WHERE state = 'waiting'")
-                .execute(&world.pool)
-                .await?;
-            Ok((world.the_row("417").await?.state == "done").then_some(()))
-        })
-        .await?;
+        world.ask_until_done("417").await?;
         world.assert_done_once("417").await?;
         assert_eq!(told(world, "receipt.overdue").await?.len(), 1);
         assert!(told(world, "receipt.failed").await?.is_empty());

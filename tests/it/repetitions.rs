@@ -131,13 +131,7 @@ async fn an_end_that_four_pollers_see_at_once_is_acted_on_once() -> anyhow::Resu
         world.publish("sell", "417").await?;
         world.until_state("417", "waiting").await?;
         // Everybody may ask all the time, as a callback and a clock do together.
-        wait::until("the end", LIMIT, async || {
-            sqlx::query("UPDATE registrations SET next_poll_at = now() WHERE state = 'waiting'")
-                .execute(&world.pool)
-                .await?;
-            Ok((world.the_row("417").await?.state == "done").then_some(()))
-        })
-        .await?;
+        world.ask_until_done("417").await?;
         world.assert_done_once("417").await?;
         let told: i64 =
             sqlx::query_scalar("SELECT count(*) FROM events WHERE type IN ('receipt.done', 'receipt.double')")

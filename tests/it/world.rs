@@ -284,6 +284,18 @@ impl World {
         .await
     }
 
+    /// Has what waits asked about at once, and again until the document is done: a question that was under way when the
+    /// vendor registered it still hears of nothing, and the next one may be an hour away.
+    pub(crate) async fn ask_until_done(&self, number: &str) -> anyhow::Result<()> {
+        wait::until(&format!("news of {number}"), LIMIT, async || {
+            sqlx::query("UPDATE registrations SET next_poll_at = now() WHERE state = 'waiting'")
+                .execute(&self.pool)
+                .await?;
+            Ok((self.the_row(number).await?.state == "done").then_some(()))
+        })
+        .await
+    }
+
     /// Waits until the vendor's books are as `wanted` says.
     pub(crate) async fn until_books(&self, what: &str, wanted: impl Fn(&Books) -> bool) -> anyhow::Result<()> {
         wait::until(what, LIMIT, async || Ok(wanted(&self.books()).then_some(()))).await

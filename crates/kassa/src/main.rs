@@ -14,8 +14,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use mimalloc::MiMalloc;
 
-// Batches are large buffers that live for a moment, and the system's allocator merges its free lists at each that ends:
-// an eighth to a quarter of what a receipt costs. This one takes three megabytes more.
+// Batches are large buffers that live for a moment, and the system's allocator, which merges its free lists when one ends,
+// was a quarter of a sender's profile. This one takes three megabytes more.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

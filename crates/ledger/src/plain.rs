@@ -1,9 +1,9 @@
 //! The plain end of a send, by a narrow statement: the vendor took a first registration, or registered it at once.
 //!
-//! Nearly every send ends so, and nothing has to be weighed then. The statement in `settle`, which weighs everything,
-//! is given a second event for a case that hardly ever comes, and costs twice as much. What is not plain when the database
-//! looks, because the claim is over or another id has followed, is left untouched here and settled there. For what is
-//! plain both write the same, which a test holds (`tests/it/plain.rs`).
+//! Nearly every send ends so, and nothing has to be weighed then. The statement in `settle` weighs everything, and is given
+//! a second event for a case that hardly ever comes. What is not plain when the database looks, because the claim is over
+//! or another id has followed, is left untouched here and settled there. For what is plain both write the same, which a
+//! test holds (`tests/it/plain.rs`).
 
 use std::collections::HashSet;
 use std::sync::Arc;

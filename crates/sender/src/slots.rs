@@ -91,11 +91,12 @@ impl Place {
 
     /// How long a newcomer waits in all, as things are now.
     fn patience(&self, kept: Kept) -> Duration {
-        match (self.backlog.load(Ordering::Relaxed), kept) {
-            (true, Kept::InTable) => Duration::ZERO,
-            (true | false, Kept::InBroker) if self.line.moves() => LONGEST_PATIENCE,
-            (true, Kept::InBroker) => Duration::ZERO,
-            (false, Kept::InBroker | Kept::InTable) => PATIENCE,
+        if kept == Kept::InBroker && self.line.moves() {
+            LONGEST_PATIENCE
+        } else if self.backlog.load(Ordering::Relaxed) {
+            Duration::ZERO
+        } else {
+            PATIENCE
         }
     }
 }
