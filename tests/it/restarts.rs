@@ -205,7 +205,8 @@ async fn a_request_that_was_accepted_and_not_acknowledged_is_recognised_when_it_
         world.vendor.cut();
         world.broker.cut();
         wait::until("the request is back in its queue", LIMIT, async || {
-            Ok((world.depth("intake").await? == 1).then_some(()))
+            // A canary whose acknowledgement was kept back as well may be beside it.
+            Ok((world.depth("intake").await? >= 1).then_some(()))
         })
         .await?;
         let accepted = world.the_row("417").await?;
