@@ -10,6 +10,10 @@ use serde::Deserialize;
 use crate::error::ConfigError;
 use crate::names::Prefix;
 
+/// The largest frame unless the URL says otherwise: the broker's own default. Not less, because a message's headers have to
+/// fit into one frame, and one that does not would end the connection each time it is delivered.
+const FRAME_MAX: u32 = 128 * 1024;
+
 /// The `[broker]` section of the configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,6 +80,12 @@ impl Config {
         }
         if uri.query.connection_timeout.is_none() {
             uri.query.connection_timeout = u64::try_from(self.connect_timeout.as_millis()).ok();
+        }
+        // The client keeps room for 32 frames in each direction. Asked for this at once, it takes zeroed pages that cost
+        // nothing until they are used; else it begins small, grows when the broker has named the same number, and touches
+        // them all. A broker without a limit would make it ask for 128 GiB.
+        if uri.query.frame_max.is_none() {
+            uri.query.frame_max = Some(FRAME_MAX);
         }
         Ok(uri)
     }
