@@ -24,10 +24,14 @@ pub(crate) fn silence() -> LedgerError {
 ///
 /// A macro, because the connection has to be told not to go back to the pool, where it would be asked for a sign of
 /// life and wait for it without end.
+///
+/// What a statement needs while it runs takes several kilobytes. It is boxed, because every future that may come to one,
+/// and each receipt has a few of those, would have room for it from its beginning to its end.
 macro_rules! limited {
     ($pool:expr, $fetch:ident, $query:expr $(,)?) => {{
-        let mut connection = $pool.acquire().await?;
-        match tokio::time::timeout($crate::limit::LONGEST_STATEMENT, $query.$fetch(&mut *connection)).await {
+        let mut connection = Box::pin($pool.acquire()).await?;
+        let answer = Box::pin($query.$fetch(&mut *connection));
+        match tokio::time::timeout($crate::limit::LONGEST_STATEMENT, answer).await {
             Ok(answer) => answer?,
             Err(_) => {
                 connection.close_on_drop();

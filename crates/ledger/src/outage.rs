@@ -68,18 +68,19 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, LedgerError>>,
 {
-    let mut waits = ExponentialBuilder::default()
+    let waits = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(200))
         .with_max_delay(LONGEST_WAIT)
         .with_jitter()
-        .without_max_times()
-        .build();
+        .without_max_times();
+    let mut until_next = None;
     loop {
         match statement().await {
             Err(error) if error.is_outage() => {
                 let cause = error.source().map(ToString::to_string).unwrap_or_default();
                 tracing::warn!(error = %error, cause, "{what}: not taken, to be repeated");
-                let wait = waits.next().unwrap_or(LONGEST_WAIT);
+                let until_next = until_next.get_or_insert_with(|| waits.build());
+                let wait = until_next.next().unwrap_or(LONGEST_WAIT);
                 if give_up.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                     return Err(error);
                 }

@@ -34,14 +34,14 @@ pub(crate) async fn attempt(context: Arc<Context>, claimed: Box<Claimed>, slot: 
     );
     // A panic is this receipt's failure only: its lease ends, it is tried again, and after the third time in a row a
     // person is asked.
-    let attempt = AssertUnwindSafe(run(&context, *claimed, claimed_at, slot)).catch_unwind();
+    let attempt = AssertUnwindSafe(run(&context, claimed, claimed_at, slot)).catch_unwind();
     if attempt.instrument(span.clone()).await.is_err() {
         span.in_scope(|| tracing::error!("the attempt panicked; its claim ends with its lease"));
     }
     context.slots.ended();
 }
 
-async fn run(context: &Arc<Context>, claimed: Claimed, claimed_at: Instant, mut slot: Slot) {
+async fn run(context: &Arc<Context>, claimed: Box<Claimed>, claimed_at: Instant, mut slot: Slot) {
     let Some(vendor) = context.registry.get(&claimed.account) else {
         let reply = not_called(account_missing(&claimed));
         return record(context, None, claimed, reply, None, Gate::Open).await;
@@ -69,7 +69,8 @@ async fn run(context: &Arc<Context>, claimed: Claimed, claimed_at: Instant, mut 
             if is_too_late(context, vendor, claimed_at) {
                 return give_back(context, &claimed).await;
             }
-            let asked = predecessor::ask(context, claimed, claimed_at, predecessor, &past);
+            // Boxed, so that not every attempt has room for what few need.
+            let asked = Box::pin(predecessor::ask(context, claimed, claimed_at, predecessor, &past));
             let Some(cleared) = asked.await else { return };
             cleared
         }
@@ -158,7 +159,7 @@ async fn wire_body(context: &Context, claimed: &Claimed, vendor: &dyn Vendor) ->
 async fn record(
     context: &Context,
     vendor: Option<&dyn Vendor>,
-    claimed: Claimed,
+    claimed: Box<Claimed>,
     reply: Reply<vendors::Registered>,
     before: Option<Before>,
     gate: Gate,
@@ -206,7 +207,7 @@ fn leaves_doubt(vendor: &dyn Vendor, refusal: &Refusal) -> bool {
 /// Writes down what was decided. `horizon` is for how long a doubt that this try leaves may be settled by repeating.
 pub(crate) async fn finish(
     context: &Context,
-    claimed: Claimed,
+    claimed: Box<Claimed>,
     exchange: Exchange,
     decided: Decided,
     horizon: Option<Duration>,
@@ -230,7 +231,7 @@ pub(crate) async fn finish(
         duration: exchange.duration,
     };
     let outcome = Arc::new(Outcome {
-        claimed,
+        claimed: *claimed,
         evidence,
         refusal,
         verdict,

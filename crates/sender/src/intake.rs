@@ -35,7 +35,7 @@ impl Handler for Intake {
         };
         let judge = || context.ledger.judge(&context.directory, request);
         match until_taken(&context.stop, "a question about a request", judge).await {
-            Ok(Judged::Acceptable(prepared)) => self.accept(&delivery, *prepared).await,
+            Ok(Judged::Acceptable(prepared)) => self.accept(&delivery, prepared).await,
             Ok(Judged::Known(_)) => Disposition::Done,
             Ok(Judged::Refused(why)) => bury(context, Origin::Intake, &delivery, Rejection::of(&why)).await,
             Err(_) => Disposition::Leave,
@@ -44,7 +44,7 @@ impl Handler for Intake {
 }
 
 impl Intake {
-    async fn accept(&self, delivery: &Delivery, prepared: Prepared) -> Disposition {
+    async fn accept(&self, delivery: &Delivery, prepared: Box<Prepared>) -> Disposition {
         let context = &self.context;
         for warning in &prepared.warnings {
             let (external_id, code) = (&prepared.external_id, warning.code.name());
@@ -54,7 +54,7 @@ impl Intake {
         let point = |pointer| context.point(&vendor, &account, pointer);
         let (first, slot) = self.first(&prepared).await;
         let claimed_at = Instant::now();
-        let new = Arc::new(NewTransaction::of(prepared, first));
+        let new = Arc::new(NewTransaction::of(*prepared, first));
         let accept = || context.ledger.accept(Arc::clone(&new));
         match until_taken(&context.stop, "a request", accept).await {
             Ok(Acceptance::Claimed(claimed)) => {

@@ -35,11 +35,11 @@ enum Standing {
 /// Asks about the old id. Returns the claim, and since when it holds, if its own id may be sent.
 pub(crate) async fn ask(
     context: &Arc<Context>,
-    claimed: Claimed,
+    claimed: Box<Claimed>,
     claimed_at: Instant,
     predecessor: Polled,
     past: &Past,
-) -> Option<(Claimed, Instant)> {
+) -> Option<(Box<Claimed>, Instant)> {
     // A corrected receipt may go through another account than the one that it corrects.
     let Some(vendor) = context.registry.get(&predecessor.account) else {
         let reason = account_missing(&predecessor);
