@@ -26,6 +26,7 @@ mod report;
 mod roles;
 mod run;
 mod vendor;
+mod wal;
 mod world;
 
 use std::path::PathBuf;

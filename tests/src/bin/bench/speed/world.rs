@@ -11,6 +11,7 @@ use super::kassa::PREFIX;
 use super::machine::Machine;
 use super::proc::Tree;
 use super::vendor::Vendor;
+use super::wal;
 
 /// Servers of the benchmark's own, durable as in production, and the vendor. Dropping it ends them.
 pub(crate) struct World {
@@ -35,6 +36,7 @@ impl World {
     pub(crate) async fn start() -> anyhow::Result<Self> {
         let (postgres, rabbitmq) = tokio::try_join!(Postgres::start(), RabbitMq::start())?;
         let (database_url, amqp_url) = (postgres.url(), rabbitmq.url());
+        wal::go_round(&database_url).await?;
         Self::over(database_url, amqp_url, Some(postgres), Some(rabbitmq)).await
     }
 
