@@ -131,6 +131,7 @@ async fn assert_apart(purpose: &str, vendor: &str, [hung, other]: [&str; 2]) -> 
     let patient = Pace {
         call: "100s",
         lease: "110s",
+        sender: "slots = 64",
         ..pace()
     };
     within(purpose, &patient, async |world| {

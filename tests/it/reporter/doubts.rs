@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use kassa_tests::mail_server::{Arrived, Protection};
+use kassa_tests::wait::until;
 
 use super::office::{Office, certificate, silence, until_scheduled};
 use crate::world::{LIMIT, World, pace, within};
@@ -89,11 +90,12 @@ async fn a_server_that_never_answers_gets_three_copies_and_a_person_is_told() ->
         assert_eq!(rows[0].sends, 3);
         let mails = office.server.arrived()?;
         assert_eq!((mails.len(), ids(&mails).len()), (3, 1));
-        assert!(
-            reporter.log().contains("was sent 3 times without an answer"),
-            "{}",
-            reporter.log()
-        );
+        // The row comes first, the line in the log after it.
+        until("the word to a person", LIMIT, || async {
+            let told = reporter.log().contains("was sent 3 times without an answer");
+            Ok(told.then_some(()))
+        })
+        .await?;
         Ok(())
     })
     .await
