@@ -11,7 +11,8 @@ use crate::error::ConfigError;
 use crate::names::Prefix;
 
 /// The largest frame unless the URL says otherwise: the broker's own default. Not less, because a message's headers have to
-/// fit into one frame, and one that does not would end the connection each time it is delivered.
+/// fit into one frame, and one that does not would end the connection each time it is delivered. Where the broker's own
+/// was raised, the URL has to name it too.
 const FRAME_MAX: u32 = 128 * 1024;
 
 /// The `[broker]` section of the configuration.
@@ -84,7 +85,7 @@ impl Config {
         // The client keeps room for 32 frames in each direction. Asked for this at once, it takes zeroed pages that cost
         // nothing until they are used; else it begins small, grows when the broker has named the same number, and touches
         // them all. A broker without a limit would make it ask for 128 GiB.
-        if uri.query.frame_max.is_none() {
+        if uri.query.frame_max.is_none_or(|most| most == 0) {
             uri.query.frame_max = Some(FRAME_MAX);
         }
         Ok(uri)
@@ -130,6 +131,21 @@ mod tests {
         let uri = config.uri().expect("good address");
         assert_eq!((uri.vhost.as_str(), uri.query.heartbeat), ("/", Some(20)));
         assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[test]
+    fn the_largest_frame_is_the_brokers_default_unless_the_address_names_one() {
+        let asked = |address: &str| {
+            let config = config(&format!(r#"{{"url": "{address}"}}"#)).expect("good");
+            config.uri().expect("good address").query.frame_max
+        };
+        assert_eq!(asked("amqp://localhost"), Some(128 * 1024));
+        assert_eq!(asked("amqp://localhost?frame_max=1048576"), Some(1024 * 1024));
+        assert_eq!(
+            asked("amqp://localhost?frame_max=0"),
+            Some(128 * 1024),
+            "no limit is none to keep room for"
+        );
     }
 
     #[test]
