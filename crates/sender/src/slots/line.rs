@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A line in which a place comes free this often is a moving one: whoever is behind a hundred others gets a place within
-/// the patience of one who has just come.
-const MOVING: Duration = Duration::from_micros(2500);
+/// A line in which a place comes free this often is a moving one: whoever is behind as many others as are accepted at
+/// once by default gets a place within the patience of one who has just come.
+const MOVING: Duration = Duration::from_micros(1900);
 /// When none came free for so long, the line stands still, whatever it did before.
 const STANDSTILL: Duration = Duration::from_millis(50);
 
