@@ -79,6 +79,7 @@ where
             Err(error) if error.is_outage() => {
                 let cause = error.source().map(ToString::to_string).unwrap_or_default();
                 tracing::warn!(error = %error, cause, "{what}: not taken, to be repeated");
+                // Made late: hardly any statement needs it, and each receipt has several.
                 let until_next = until_next.get_or_insert_with(|| waits.build());
                 let wait = until_next.next().unwrap_or(LONGEST_WAIT);
                 if give_up.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {

@@ -14,7 +14,7 @@ use super::world::World;
 const LATENCY_MS: u64 = 300;
 
 /// kassa's default, and many.
-const SLOTS: [u64; 2] = [64, 512];
+const SLOTS: [u64; 2] = [128, 512];
 
 /// One number of slots.
 #[derive(Debug, Serialize)]

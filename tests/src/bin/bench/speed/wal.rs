@@ -6,7 +6,7 @@
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Executor as _};
 
-/// Files of 16 MiB, more than any part of the benchmark writes between two checkpoints.
+/// Files of 16 MiB: nearly the gigabyte that is kept.
 const FILES: u32 = 60;
 
 /// Makes a server's log one that has gone round.
