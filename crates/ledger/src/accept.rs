@@ -7,12 +7,12 @@ use receipt::event::{Body, EventType, Subject};
 use receipt::intake::Prepared;
 use receipt::settings::Sending;
 use receipt::{AccountName, Doubt, EventId, ExternalId, OrderNumber, Receipt, StateName, TransactionId, VendorName};
-use sqlx::PgPool;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::claim::{Claimed, Lease};
 use crate::error::LedgerError;
+use crate::hot::Hot;
 use crate::limit::limited;
 use crate::pool::Ledger;
 
@@ -182,7 +182,7 @@ struct Answered {
 }
 
 pub(crate) async fn accept_batch(
-    pool: PgPool,
+    hot: Hot,
     worker: Arc<str>,
     batch: Arc<[Arc<NewTransaction>]>,
 ) -> Result<Vec<Acceptance>, LedgerError> {
@@ -194,7 +194,7 @@ pub(crate) async fn accept_batch(
         if open.is_empty() {
             break;
         }
-        for (index, answered) in insert(&pool, &worker, &batch, &open).await? {
+        for (index, answered) in insert(&hot, &worker, &batch, &open).await? {
             acceptances[index] = acceptance(&batch[index], &answered)?;
         }
     }
@@ -268,7 +268,7 @@ fn acceptance(new: &NewTransaction, answered: &Answered) -> Result<Option<Accept
     reason = "one statement and its parameters, read from top to bottom"
 )]
 async fn insert(
-    pool: &PgPool,
+    hot: &Hot,
     worker: &str,
     batch: &[Arc<NewTransaction>],
     open: &[usize],
@@ -322,7 +322,7 @@ async fn insert(
         .collect();
 
     let answers = limited!(
-        pool,
+        hot,
         fetch_all,
         sqlx::query!(
             r#"

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use receipt::{ExternalId, StoreCode, VendorName, VendorUuid};
-use sqlx::PgPool;
 
 use crate::error::LedgerError;
+use crate::hot::Hot;
 use crate::limit::limited;
 use crate::pool::Ledger;
 
@@ -37,7 +37,7 @@ impl Ledger {
     }
 }
 
-pub(crate) async fn make_polls_due(pool: PgPool, batch: Arc<[Hint]>) -> Result<Vec<()>, LedgerError> {
+pub(crate) async fn make_polls_due(hot: Hot, batch: Arc<[Hint]>) -> Result<Vec<()>, LedgerError> {
     let stores: Vec<String> = batch.iter().map(|hint| hint.store.to_string()).collect();
     let vendors: Vec<String> = batch.iter().map(|hint| hint.vendor.to_string()).collect();
     let uuids: Vec<Option<String>> = batch
@@ -49,7 +49,7 @@ pub(crate) async fn make_polls_due(pool: PgPool, batch: Arc<[Hint]>) -> Result<V
         .map(|hint| hint.external_id.as_ref().map(ToString::to_string))
         .collect();
     limited!(
-        pool,
+        hot,
         execute,
         sqlx::query!(
             r#"

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use receipt::event::Subject;
 use receipt::ours::Expected;
 use receipt::{AccountName, Doubt, ExternalId, Money, Receipt, TransactionId, VendorName};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::error::LedgerError;
+use crate::hot::Hot;
 use crate::limit::limited;
 use crate::pool::Ledger;
 use crate::unreadable;
@@ -363,7 +363,7 @@ impl Ledger {
                 prober.is_none_or(|prober| prober.takes_doubtful),
             )
         );
-        readable(&self.pool, rows).await
+        readable(&self.hot, rows).await
     }
 
     /// Transactions whose claimers ended without a word three times in a row: the receipt itself is suspected. The
@@ -397,7 +397,7 @@ impl Ledger {
                 limit,
             )
         );
-        readable(&self.pool, rows).await
+        readable(&self.hot, rows).await
     }
 
     /// Gives back a claim that was not used, without a trial: the worker is stopping.
@@ -497,14 +497,14 @@ impl TryFrom<ClaimedRow> for Claimed {
 }
 
 /// One row that does not hold together must not keep its neighbours from being sent.
-async fn readable(pool: &PgPool, rows: Vec<ClaimedRow>) -> Result<Vec<Claimed>, LedgerError> {
+async fn readable(hot: &Hot, rows: Vec<ClaimedRow>) -> Result<Vec<Claimed>, LedgerError> {
     let mut claims = Vec::with_capacity(rows.len());
     for row in rows {
         let (id, fence) = (row.id, row.fence);
         match Claimed::try_from(row) {
             Ok(claimed) => claims.push(claimed),
             // An outage here must not take the good claims along: the row is met again when its lease is over.
-            Err(why) => match unreadable::give_up(pool, id, fence, &why).await {
+            Err(why) => match unreadable::give_up(hot, id, fence, &why).await {
                 Ok(()) => {}
                 Err(error) => tracing::error!(error = %error, "the unreadable transaction keeps its claim"),
             },
@@ -547,11 +547,7 @@ pub(crate) fn subject(
     })
 }
 
-pub(crate) async fn claim_batch(
-    pool: PgPool,
-    worker: Arc<str>,
-    batch: Arc<[Claiming]>,
-) -> Result<Vec<Claim>, LedgerError> {
+pub(crate) async fn claim_batch(hot: Hot, worker: Arc<str>, batch: Arc<[Claiming]>) -> Result<Vec<Claim>, LedgerError> {
     let ids: Vec<Uuid> = batch.iter().map(|claiming| claiming.id.0).collect();
     let fences: Vec<i32> = batch.iter().map(|claiming| claiming.fence).collect();
     let tokens: Vec<Uuid> = batch.iter().map(|claiming| claiming.token).collect();
@@ -560,7 +556,7 @@ pub(crate) async fn claim_batch(
         .map(|claiming| claiming.lease.until_claimable_ms())
         .collect();
     let rows = limited!(
-        pool,
+        hot,
         fetch_all,
         sqlx::query!(
             r#"
@@ -668,7 +664,7 @@ pub(crate) async fn claim_batch(
             Ok(claimed) => {
                 won.insert(token, claimed);
             }
-            Err(why) => unreadable::give_up(&pool, id, fence, &why).await?,
+            Err(why) => unreadable::give_up(&hot, id, fence, &why).await?,
         }
     }
     Ok(batch

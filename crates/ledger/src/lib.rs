@@ -16,6 +16,7 @@ mod error;
 mod events;
 mod gates;
 mod history;
+mod hot;
 mod idempotency;
 mod judge;
 mod letters;

@@ -32,7 +32,15 @@ macro_rules! limited {
         let mut connection = Box::pin($pool.acquire()).await?;
         let answer = Box::pin($query.$fetch(&mut *connection));
         match tokio::time::timeout($crate::limit::LONGEST_STATEMENT, answer).await {
-            Ok(answer) => answer?,
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => {
+                let error = $crate::error::LedgerError::from(error);
+                // It may be the connection that failed. What the data did leaves it as good as it was.
+                if error.is_outage() && !error.is_collision() {
+                    connection.close_on_drop();
+                }
+                return Err(error.into());
+            }
             Err(_) => {
                 connection.close_on_drop();
                 return Err($crate::limit::silence());

@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use receipt::event::{Body, EventType};
 use receipt::{EventId, FiscalDocument, Operation, VendorUuid};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::claim::millis;
 use crate::error::LedgerError;
+use crate::hot::Hot;
 use crate::limit::limited;
 use crate::outcome::{Outcome, Verdict};
 use crate::storable::{Jsonb, storable, to_jsonb};
@@ -98,9 +98,9 @@ impl<'a> Plain<'a> {
 }
 
 /// Settles what is plain in the database too, and says of each whether it was.
-pub(crate) async fn settle_plain(pool: PgPool, batch: Arc<[Arc<Outcome>]>) -> Result<Vec<bool>, LedgerError> {
+pub(crate) async fn settle_plain(hot: Hot, batch: Arc<[Arc<Outcome>]>) -> Result<Vec<bool>, LedgerError> {
     let (places, plain) = Plain::among(&batch);
-    let applied = apply(&pool, &plain).await?;
+    let applied = apply(&hot, &plain).await?;
     let mut settled = vec![false; batch.len()];
     for (place, plain) in places.into_iter().zip(&plain) {
         settled[place] = applied.contains(&plain.id());
@@ -112,7 +112,7 @@ pub(crate) async fn settle_plain(pool: PgPool, batch: Arc<[Arc<Outcome>]>) -> Re
     clippy::too_many_lines,
     reason = "one statement and its parameters, read from top to bottom"
 )]
-async fn apply(pool: &PgPool, plain: &[Plain<'_>]) -> Result<HashSet<Uuid>, LedgerError> {
+async fn apply(hot: &Hot, plain: &[Plain<'_>]) -> Result<HashSet<Uuid>, LedgerError> {
     let fiscals: Vec<Option<Jsonb>> = column(plain, |plain| {
         let id = plain.outcome.claimed.subject.transaction_id;
         plain.fiscal.map(|fiscal| to_jsonb(id, fiscal)).transpose()
@@ -121,7 +121,7 @@ async fn apply(pool: &PgPool, plain: &[Plain<'_>]) -> Result<HashSet<Uuid>, Ledg
     .collect::<Result<_, _>>()?;
     let bodies: Vec<Jsonb> = plain.iter().map(Plain::body).collect::<Result<_, _>>()?;
     let rows = limited!(
-        pool,
+        hot,
         fetch_all,
         sqlx::query!(
             r#"

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use receipt::{ExternalId, Money, VendorUuid};
-use sqlx::PgPool;
 
 use crate::claim::{Quota, millis, subject};
 use crate::error::LedgerError;
+use crate::hot::Hot;
 use crate::limit::limited;
 use crate::outcome::Recorded;
 use crate::polled::{PollRecord, Polled};
@@ -188,10 +188,10 @@ impl Ledger {
 }
 
 pub(crate) async fn record_polls(
-    pool: PgPool,
+    hot: Hot,
     worker: Arc<str>,
     batch: Arc<[PollRecord]>,
 ) -> Result<Vec<Recorded>, LedgerError> {
     let entries: Vec<Entry> = batch.iter().cloned().map(PollRecord::entry).collect::<Result<_, _>>()?;
-    settle(pool, worker, entries).await
+    settle(hot, worker, entries).await
 }

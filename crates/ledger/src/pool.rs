@@ -14,6 +14,7 @@ use crate::callback::Hint;
 use crate::claim::{Claim, Claiming};
 use crate::config::Config;
 use crate::error::LedgerError;
+use crate::hot::Hot;
 use crate::limit::limited;
 use crate::outcome::{Outcome, Recorded};
 use crate::polled::PollRecord;
@@ -34,7 +35,7 @@ pub struct Ledger {
     /// For questions of every kind.
     pub(crate) pool: PgPool,
     /// For the few statements that run for every receipt or all the time.
-    pub(crate) hot: PgPool,
+    pub(crate) hot: Hot,
     pub(crate) worker: Arc<str>,
     pub(crate) accepts: Batcher<Arc<NewTransaction>, Acceptance>,
     pub(crate) claims: Batcher<Claiming, Claim>,
@@ -58,13 +59,13 @@ impl Ledger {
         let hot = config.max_connections.div_ceil(2);
         let rest = config.max_connections.saturating_sub(hot).max(1);
         Ok(Self::over(
-            pool(config, hot, HOT, options.clone()),
-            pool(config, rest, ORDINARY, options),
+            Hot::prepare(options.clone(), HOT, hot, config.acquire_timeout)?,
+            pool(config, rest, options),
             worker,
         ))
     }
 
-    fn over(hot: PgPool, pool: PgPool, worker: &str) -> Self {
+    fn over(hot: Hot, pool: PgPool, worker: &str) -> Self {
         let tasks = TaskTracker::new();
         let worker: Arc<str> = worker.into();
         let accepts = {
@@ -165,23 +166,20 @@ impl Ledger {
         tasks.close();
         // Other clones keep the batches alive; they are not waited for.
         let _ = tokio::time::timeout(Duration::from_secs(5), tasks.wait()).await;
+        hot.close();
         // A connection that waits for a silent server is not waited for either.
-        let _ = tokio::time::timeout(Duration::from_secs(5), async {
-            tokio::join!(hot.close(), pool.close())
-        })
-        .await;
+        let _ = tokio::time::timeout(Duration::from_secs(5), pool.close()).await;
     }
 }
 
-/// Prepares connections, each with these `settings`.
-fn pool(config: &Config, most: u32, settings: &'static str, options: PgConnectOptions) -> PgPool {
+fn pool(config: &Config, most: u32, options: PgConnectOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(most)
         .acquire_timeout(config.acquire_timeout)
         .idle_timeout(Duration::from_secs(600))
-        .after_connect(move |connection, _| {
+        .after_connect(|connection, _| {
             Box::pin(async move {
-                sqlx::raw_sql(settings).execute(connection).await?;
+                sqlx::raw_sql(ORDINARY).execute(connection).await?;
                 Ok(())
             })
         })

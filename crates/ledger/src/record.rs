@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use sqlx::PgPool;
-
 use crate::error::LedgerError;
+use crate::hot::Hot;
 use crate::outcome::{Outcome, Recorded};
 use crate::plain::Plain;
 use crate::pool::Ledger;
@@ -29,7 +28,7 @@ impl Ledger {
 }
 
 pub(crate) async fn record_batch(
-    pool: PgPool,
+    hot: Hot,
     worker: Arc<str>,
     batch: Arc<[Arc<Outcome>]>,
 ) -> Result<Vec<Recorded>, LedgerError> {
@@ -37,5 +36,5 @@ pub(crate) async fn record_batch(
         .iter()
         .map(|outcome| Outcome::clone(outcome).entry())
         .collect::<Result<_, _>>()?;
-    settle(pool, worker, entries).await
+    settle(hot, worker, entries).await
 }

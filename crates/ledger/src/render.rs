@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use receipt::TransactionId;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::claim::Claimed;
 use crate::error::LedgerError;
+use crate::hot::Hot;
 use crate::limit::limited;
 use crate::pool::Ledger;
 
@@ -35,12 +35,12 @@ impl Ledger {
     }
 }
 
-pub(crate) async fn store_rendered(pool: PgPool, batch: Arc<[Rendered]>) -> Result<Vec<String>, LedgerError> {
+pub(crate) async fn store_rendered(hot: Hot, batch: Arc<[Rendered]>) -> Result<Vec<String>, LedgerError> {
     let ids: Vec<Uuid> = batch.iter().map(|rendered| rendered.id.0).collect();
     let generations: Vec<i32> = batch.iter().map(|rendered| rendered.generation).collect();
     let bodies: Vec<String> = batch.iter().map(|rendered| rendered.wire_body.clone()).collect();
     let rows = limited!(
-        pool,
+        hot,
         fetch_all,
         sqlx::query!(
             r#"

@@ -19,11 +19,11 @@ use std::sync::Arc;
 use receipt::event::{Body, EventType, Subject};
 use receipt::state::State;
 use receipt::{EventId, ExternalId, FiscalDocument, Operation, Refusal, TransactionId, VendorUuid};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::claim::millis;
 use crate::error::LedgerError;
+use crate::hot::Hot;
 use crate::limit::limited;
 use crate::outcome::{Evidence, Recorded};
 use crate::resell::released_body;
@@ -113,7 +113,7 @@ impl Entry {
 const READINGS: usize = 5;
 
 /// Settles every entry. The answers are in the callers' order.
-pub(crate) async fn settle(pool: PgPool, worker: Arc<str>, entries: Vec<Entry>) -> Result<Vec<Recorded>, LedgerError> {
+pub(crate) async fn settle(hot: Hot, worker: Arc<str>, entries: Vec<Entry>) -> Result<Vec<Recorded>, LedgerError> {
     // Rows are locked in one order by everybody. A statement changes a row once only: of two entries of one transaction
     // (a late attempt and its successor, a retired and a live registration) the later one waits for its own statement.
     let mut open: Vec<(usize, Entry)> = entries.into_iter().enumerate().collect();
@@ -130,7 +130,7 @@ pub(crate) async fn settle(pool: PgPool, worker: Arc<str>, entries: Vec<Entry>) 
                 now.push(entry);
             }
         }
-        let answers = settle_distinct(&pool, &worker, &now).await?;
+        let answers = settle_distinct(&hot, &worker, &now).await?;
         let mut stale = Vec::new();
         for (place, entry) in places.into_iter().zip(now) {
             match answers.get(&entry.id.0) {
@@ -158,11 +158,7 @@ pub(crate) async fn settle(pool: PgPool, worker: Arc<str>, entries: Vec<Entry>) 
     clippy::too_many_lines,
     reason = "one statement and its parameters, read from top to bottom"
 )]
-async fn settle_distinct(
-    pool: &PgPool,
-    worker: &str,
-    entries: &[Entry],
-) -> Result<HashMap<Uuid, Recorded>, LedgerError> {
+async fn settle_distinct(hot: &Hot, worker: &str, entries: &[Entry]) -> Result<HashMap<Uuid, Recorded>, LedgerError> {
     let refusals = |text: fn(&Refusal) -> &str| {
         column(entries, |entry| {
             entry.refusal.as_deref().map(|refusal| storable(text(refusal)))
@@ -180,7 +176,7 @@ async fn settle_distinct(
         .collect::<Result<_, _>>()?;
 
     let rows = limited!(
-        pool,
+        hot,
         fetch_all,
         sqlx::query!(
             r#"

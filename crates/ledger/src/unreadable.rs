@@ -3,10 +3,10 @@
 
 use receipt::event::EventType;
 use receipt::{EventId, Refusal, RetryClass, Text, TransactionId};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::error::LedgerError;
+use crate::hot::Hot;
 use crate::limit::limited;
 use crate::storable::{storable, to_jsonb};
 
@@ -14,7 +14,7 @@ use crate::storable::{storable, to_jsonb};
 ///
 /// # Errors
 /// An outage; then the claim ends with its lease and the row is met again.
-pub(crate) async fn give_up(pool: &PgPool, id: Uuid, fence: i32, why: &LedgerError) -> Result<(), LedgerError> {
+pub(crate) async fn give_up(hot: &Hot, id: Uuid, fence: i32, why: &LedgerError) -> Result<(), LedgerError> {
     tracing::error!(
         transaction.id = %TransactionId(id),
         error = %why,
@@ -36,7 +36,7 @@ pub(crate) async fn give_up(pool: &PgPool, id: Uuid, fence: i32, why: &LedgerErr
     };
     // The body of an event is made from the columns as they are: the types that make it elsewhere would refuse them.
     limited!(
-        pool,
+        hot,
         execute,
         sqlx::query!(
             r#"

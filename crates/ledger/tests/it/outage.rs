@@ -138,13 +138,39 @@ async fn connections_that_are_cut_while_nobody_uses_them_are_not_noticed() {
     let scratch = Scratch::new().await;
     let ledger = scratch.ledger_of("to-be-cut");
     queued(&ledger, "417").await;
+    cut_all(&scratch).await;
+    // One that was in use a moment ago is believed.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    queued(&ledger, "418").await;
+}
+
+#[tokio::test]
+async fn connections_that_are_cut_while_they_are_believed_are_an_outage_once() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger_of("to-be-cut");
+    // Several at once, so that there are several connections.
+    let callers = (0..4).map(|number| {
+        let ledger = ledger.clone();
+        async move {
+            queued(&ledger, &number.to_string()).await;
+            ledger.take_events(1).await.expect("no outage");
+        }
+    });
+    futures_util::future::join_all(callers).await;
+    cut_all(&scratch).await;
+    is_outage(&ledger.accept(offer("417")).await, "accept");
+    queued(&ledger, "417").await;
+    ledger.take_events(1).await.expect("no outage");
+}
+
+/// Ends every connection of the ledger `to-be-cut`, from the server's side.
+async fn cut_all(scratch: &Scratch) {
     scratch
         .run(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity \
              WHERE datname = current_database() AND application_name = 'kassa to-be-cut'",
         )
         .await;
-    queued(&ledger, "418").await;
 }
 
 #[tokio::test]
