@@ -18,13 +18,13 @@ async fn told(world: &World) -> anyhow::Result<BTreeSet<String>> {
 }
 
 async fn unpublished(world: &World) -> anyhow::Result<i64> {
-    let count = sqlx::query_scalar("SELECT count(*) FROM events WHERE published_at IS NULL");
+    let count = sqlx::query_scalar("SELECT count(*) FROM outbox");
     Ok(count.fetch_one(&world.pool).await?)
 }
 
 /// As if the time had gone by after which a relay that says nothing is followed by another.
 async fn relay_again(world: &World) -> anyhow::Result<()> {
-    sqlx::query("UPDATE events SET relay_after = now() WHERE published_at IS NULL")
+    sqlx::query("UPDATE outbox SET relay_after = now()")
         .execute(&world.pool)
         .await?;
     Ok(())
@@ -39,8 +39,8 @@ async fn keep_back_marks(world: &World) -> anyhow::Result<sqlx::PgConnection> {
     let mut keeper = sqlx::PgConnection::connect(&world.fleet.database.url).await?;
     for statement in [
         "CREATE FUNCTION wait_to_mark() RETURNS trigger LANGUAGE plpgsql AS \
-         $$ BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NEW; END $$",
-        "CREATE TRIGGER wait_to_mark BEFORE UPDATE OF published_at ON events \
+         $$ BEGIN PERFORM pg_advisory_xact_lock(42); RETURN OLD; END $$",
+        "CREATE TRIGGER wait_to_mark BEFORE DELETE ON outbox \
          FOR EACH ROW EXECUTE FUNCTION wait_to_mark()",
         "SELECT pg_advisory_lock(42)",
     ] {
@@ -76,7 +76,7 @@ async fn a_relay_that_dies_between_the_confirm_and_its_mark_is_followed_by_anoth
             .bind(waiting)
             .execute(&world.pool)
             .await?;
-        keeper.execute("DROP TRIGGER wait_to_mark ON events").await?;
+        keeper.execute("DROP TRIGGER wait_to_mark ON outbox").await?;
         keeper.close().await?;
         assert_eq!(unpublished(world).await?, 1);
 

@@ -45,20 +45,23 @@ impl Ledger {
             sqlx::query!(
                 r#"
             WITH picked AS (
-                SELECT id
-                FROM events
-                WHERE published_at IS NULL
-                    AND relay_after <= now()
-                ORDER BY relay_after, id
+                SELECT event_id
+                FROM outbox
+                WHERE relay_after <= now()
+                ORDER BY event_id
                 LIMIT $1
                 FOR UPDATE SKIP LOCKED
+            ),
+            taken AS (
+                UPDATE outbox o
+                SET relay_after = now() + interval '30 seconds'
+                FROM picked
+                WHERE o.event_id = picked.event_id
+                RETURNING o.event_id
             )
-            UPDATE events e
-            SET relay_after = now() + interval '30 seconds'
-            FROM picked
-            WHERE e.id = picked.id
-            RETURNING e.id, e.type AS event_type, e.store, e.correlation_id, e.body,
-                e.time AS "time: jiff_sqlx::Timestamp"
+            SELECT e.id, e.type AS event_type, e.store, e.correlation_id, e.body, e.time AS "time: jiff_sqlx::Timestamp"
+            FROM taken
+            JOIN events e ON e.id = taken.event_id
             "#,
                 limit,
             )
@@ -79,7 +82,7 @@ impl Ledger {
         Ok(events)
     }
 
-    /// Marks events that the broker has confirmed.
+    /// Takes events off the outbox that the broker has confirmed.
     ///
     /// # Errors
     /// An outage; the events are then published again.
@@ -88,7 +91,7 @@ impl Ledger {
         limited!(
             self.hot,
             execute,
-            sqlx::query!("UPDATE events SET published_at = now() WHERE id = ANY($1)", &ids)
+            sqlx::query!("DELETE FROM outbox WHERE event_id = ANY($1)", &ids)
         );
         Ok(())
     }
@@ -102,10 +105,7 @@ impl Ledger {
         limited!(
             self.pool,
             execute,
-            sqlx::query!(
-                "UPDATE events SET relay_after = now() WHERE id = ANY($1) AND published_at IS NULL",
-                &ids
-            )
+            sqlx::query!("UPDATE outbox SET relay_after = now() WHERE event_id = ANY($1)", &ids)
         );
         Ok(())
     }

@@ -182,12 +182,9 @@ impl Poller {
         let context = &self.context;
         let mut outage = Outage::of("events");
         while !context.stop.is_cancelled() {
-            if outage.over(self.relay_once().await)?.unwrap_or(0) == 0 {
-                context
-                    .stop
-                    .run_until_cancelled(tokio::time::sleep(context.config.relay_interval))
-                    .await;
-            }
+            let confirmed = outage.over(self.relay_once().await)?.unwrap_or(0);
+            let wait = relay::wait_after(confirmed, context.config.relay_interval);
+            context.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
         }
         Ok(())
     }

@@ -85,6 +85,7 @@ impl Message {
         Ok(Wire {
             exchange: exchange_name(topology.prefix(), &self.exchange)?,
             routing_key: short(&self.routing_key, "its routing key is longer than 255 bytes")?,
+            mandatory: self.exchange != Exchange::Events,
             message_id: self.message_id,
             properties,
             body: self.body,
@@ -97,6 +98,9 @@ impl Message {
 pub(crate) struct Wire {
     pub(crate) exchange: ShortString,
     pub(crate) routing_key: ShortString,
+    /// Whether the broker is to send it back when no queue takes it. Whether somebody listens to events is the shop's
+    /// choice, and each one that nobody wants would come back whole.
+    pub(crate) mandatory: bool,
     pub(crate) message_id: String,
     pub(crate) properties: BasicProperties,
     pub(crate) body: Vec<u8>,

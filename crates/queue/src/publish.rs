@@ -28,7 +28,7 @@ use crate::window::{self, Closed};
 
 type Outcome = Result<(), PublishError>;
 
-/// Publishes with confirmations and `mandatory`. Clones share a channel and its windows.
+/// Publishes with confirmations, and all but events with `mandatory`. Clones share a channel and its windows.
 #[derive(Debug, Clone)]
 pub struct Publisher {
     jobs: mpsc::Sender<Job>,
@@ -82,7 +82,7 @@ impl Publisher {
     }
 
     /// Publishes each message and says, in the same order, what became of it. `Ok`: the broker has stored it in a
-    /// queue. Any error: it is not known to be there; repeating is right for all but [`PublishError::Invalid`] and
+    /// queue; an event in every queue that is bound to it, which may be none. Any error: it is not known to be there; repeating is right for all but [`PublishError::Invalid`] and
     /// [`PublishError::NoSuchDelay`].
     ///
     /// Fails at once without a connection, and takes at most the confirm timeout for each window before it otherwise.

@@ -32,13 +32,9 @@ enum Answer {
     Nack,
 }
 
-/// Publishes the messages, each with a `message_id` of its own, with `mandatory`, and waits for the confirmations until
+/// Publishes the messages, each with a `message_id` of its own, and waits for the confirmations until
 /// all are there, the channel fails, or the limit is over. The channel must be in confirm mode.
 pub(crate) async fn publish(channel: &Channel, wires: &[Wire], limit: Duration) -> Closed {
-    let options = BasicPublishOptions {
-        mandatory: true,
-        ..BasicPublishOptions::default()
-    };
     let mut returned = HashMap::new();
     let mut answers = vec![Answer::None; wires.len()];
     let mut confirming: FuturesUnordered<_> = wires
@@ -48,10 +44,15 @@ pub(crate) async fn publish(channel: &Channel, wires: &[Wire], limit: Duration) 
             let Wire {
                 exchange,
                 routing_key,
+                mandatory,
                 properties,
                 body,
                 ..
             } = wire;
+            let options = BasicPublishOptions {
+                mandatory: *mandatory,
+                ..BasicPublishOptions::default()
+            };
             let sent = channel
                 .basic_publish(exchange.clone(), routing_key.clone(), options, body, properties.clone())
                 .await;

@@ -219,7 +219,7 @@ async fn look(world: &World) -> anyhow::Result<Look> {
     let accepted: HashSet<String> = rows.iter().map(|row| row.marker.clone()).collect();
     let is_final = |state: &str| matches!(state, "done" | "failed" | "unknown" | "cancelled");
     let open = rows.iter().filter(|row| !is_final(&row.state)).count();
-    let unpublished = table::count(&world.pool, "SELECT count(*) FROM events WHERE published_at IS NULL").await?;
+    let unpublished = table::count(&world.pool, "SELECT count(*) FROM outbox").await?;
     let look = Look {
         accepted: i64::try_from(accepted.len())?,
         open: i64::try_from(open)? + unpublished,

@@ -67,9 +67,23 @@ pub(super) async fn rows(pool: &PgPool) -> anyhow::Result<Vec<Row>> {
     .await?)
 }
 
+/// Has the database note when an event leaves the outbox: kassa itself does not need to know.
+pub(super) async fn note_publications(pool: &PgPool) -> anyhow::Result<()> {
+    for statement in [
+        "CREATE TABLE chaos_published (event_id uuid PRIMARY KEY, published_at timestamptz NOT NULL)",
+        "CREATE FUNCTION chaos_note() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN INSERT INTO chaos_published VALUES (OLD.event_id, now()); RETURN NULL; END $$",
+        "CREATE TRIGGER chaos_note AFTER DELETE ON outbox FOR EACH ROW EXECUTE FUNCTION chaos_note()",
+    ] {
+        sqlx::query(statement).execute(pool).await?;
+    }
+    Ok(())
+}
+
 pub(super) async fn events(pool: &PgPool) -> anyhow::Result<Vec<Event>> {
     Ok(sqlx::query_as(
-        "SELECT id, type, (extract(epoch FROM published_at) * 1000)::bigint AS published_ms FROM events ORDER BY id",
+        "SELECT e.id, e.type, (extract(epoch FROM p.published_at) * 1000)::bigint AS published_ms \
+         FROM events e LEFT JOIN chaos_published p ON p.event_id = e.id ORDER BY e.id",
     )
     .fetch_all(pool)
     .await?)

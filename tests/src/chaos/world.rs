@@ -20,6 +20,7 @@ use super::operator::Operator;
 use super::requests::{CLOUD, wanted};
 use super::schedule::Strike;
 use super::shop::Shop;
+use super::table;
 use super::vendor::FaultyVendor;
 use crate::fleet::{Fleet, Pace, Routes, via};
 use crate::own::{Postgres, RabbitMq};
@@ -194,6 +195,7 @@ impl World {
             .acquire_timeout(Duration::from_secs(2))
             .connect(&fleet.database.url)
             .await?;
+        table::note_publications(&pool).await?;
         let crew = Crew::start(Arc::clone(&fleet)).await?;
         let shop = Shop::new(
             shop_url,

@@ -75,7 +75,7 @@ async fn sending(scratch: &Scratch, ledger: &Ledger, before: Before) -> Claimed 
 async fn written(scratch: &Scratch, id: uuid::Uuid) -> Vec<String> {
     let rows = "
         SELECT (content - ARRAY['id', 'transaction_id', 'accepted_at', 'updated_at', 'created_at', 'started_at', 'time',
-            'relay_after', 'callback_rest_until', 'rendered_at', 'claim_token', 'worker'])::text
+            'relay_after', 'published_at', 'callback_rest_until', 'rendered_at', 'claim_token', 'worker'])::text
         FROM (
             SELECT 1 AS place, 0 AS number, to_jsonb(t) || jsonb_build_object('due_at', due_at IS NOT NULL) AS content
             FROM transactions t

@@ -42,6 +42,7 @@ async fn without_autovacuum() -> Scratch {
         "ALTER TABLE registrations SET (autovacuum_enabled = false)",
         "ALTER TABLE attempts SET (autovacuum_enabled = false)",
         "ALTER TABLE events SET (autovacuum_enabled = false)",
+        "ALTER TABLE outbox SET (autovacuum_enabled = false)",
         "ALTER TABLE actions SET (autovacuum_enabled = false)",
         "ALTER TABLE webhook_deliveries SET (autovacuum_enabled = false)",
         "ALTER TABLE mails SET (autovacuum_enabled = false)",
@@ -66,8 +67,8 @@ async fn fill(scratch: &Scratch, done: i64) {
          SELECT id, 0, account, external_id, 'done', vendor_uuid FROM transactions LIMIT $1 ON CONFLICT DO NOTHING",
         "INSERT INTO attempts (transaction_id, number, generation, kind, worker, finished_at, class) \
          SELECT id, 1, 0, 'send', 'w', now(), 'accepted' FROM transactions LIMIT $1 ON CONFLICT DO NOTHING",
-        "INSERT INTO events (id, type, store, transaction_id, body, published_at) \
-         SELECT gen_random_uuid(), 'receipt.done', 'main', id, '{}', now() FROM transactions LIMIT $1",
+        "INSERT INTO events (id, type, store, transaction_id, body) \
+         SELECT gen_random_uuid(), 'receipt.done', 'main', id, '{}' FROM transactions LIMIT $1",
         "INSERT INTO actions (id, actor, action, transaction_id) \
          SELECT gen_random_uuid(), 'maria', 'cancel', id FROM transactions LIMIT $1",
         "INSERT INTO webhook_deliveries (event_id, store, state, attempts, due_at, delivered_at) \
@@ -82,6 +83,11 @@ async fn fill(scratch: &Scratch, done: i64) {
             .await
             .expect("filled");
     }
+    // All of it was published long ago.
+    sqlx::query("TRUNCATE outbox")
+        .execute(&mut connection)
+        .await
+        .expect("arranged");
     sqlx::query(
         "INSERT INTO webhook_endpoints (store, url_hash) VALUES ('main', sha256('x')), ('second', sha256('y'))",
     )

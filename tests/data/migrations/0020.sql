@@ -1,0 +1,8 @@
+-- By the trigger: one that waits, and one that a relay has taken.
+INSERT INTO events (id, type, store, transaction_id, body)
+SELECT gen_random_uuid(), 'receipt.done', store, id, '{}'
+FROM transactions
+LIMIT 2;
+UPDATE outbox
+SET relay_after = now() + interval '30 seconds'
+WHERE event_id = (SELECT max(event_id::text)::uuid FROM outbox);
