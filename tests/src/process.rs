@@ -41,9 +41,6 @@ impl Process {
         let log = folder.join(format!("{name}.log"));
         let child = Command::new(program)
             .args(arguments)
-            // Addresses stand in the configuration file; those of the test command must not win over them.
-            .env_remove("DATABASE_URL")
-            .env_remove("AMQP_URL")
             .envs(environment.iter().copied())
             // The URLs are in the configuration file; those of the test command would win over them.
             .env_remove("DATABASE_URL")

@@ -91,7 +91,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let mut runtime = match &args.part {
         // On one thread a server that has hardly anything to do does it with the least effort.
-        Some(speed::Part::Vendor { .. }) => tokio::runtime::Builder::new_current_thread(),
+        Some(speed::Part::Vendor { .. } | speed::Part::WatchThisCore) => tokio::runtime::Builder::new_current_thread(),
         Some(speed::Part::Floor { .. }) | None => tokio::runtime::Builder::new_multi_thread(),
     };
     let played = runtime

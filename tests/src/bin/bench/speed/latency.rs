@@ -11,6 +11,7 @@ use super::broker::messages;
 use super::contender::Rows;
 use super::fleet::Empty;
 use super::options::Settings;
+use super::pauses::Watch;
 use super::vendor::micros_now;
 use super::world::World;
 
@@ -26,6 +27,15 @@ const WARMING: Duration = Duration::from_secs(2);
 pub(crate) struct Latency {
     /// Receipts a second that were asked for.
     pub(crate) rate: f64,
+    #[serde(flatten)]
+    pub(crate) all: Percentiles,
+    /// Of the receipts during which the machine was not held up from outside, where that can be known.
+    pub(crate) undisturbed: Option<Percentiles>,
+}
+
+/// Of so many receipts.
+#[derive(Debug, Serialize)]
+pub(crate) struct Percentiles {
     pub(crate) counted: u64,
     pub(crate) p50_ms: f64,
     pub(crate) p90_ms: f64,
@@ -33,9 +43,23 @@ pub(crate) struct Latency {
     pub(crate) most_ms: f64,
 }
 
+impl Percentiles {
+    fn of(mut micros: Vec<u64>) -> anyhow::Result<Self> {
+        micros.sort_unstable();
+        Ok(Self {
+            counted: u64::try_from(micros.len())?,
+            p50_ms: percentile(&micros, 50),
+            p90_ms: percentile(&micros, 90),
+            p99_ms: percentile(&micros, 99),
+            most_ms: percentile(&micros, 100),
+        })
+    }
+}
+
 pub(crate) async fn measure(world: &World, settings: &Settings, rate: f64) -> anyhow::Result<Latency> {
     let fleet = Empty::fleet(world).await?;
     let mut sender = fleet.kassa.start_ready("sender", &[]).await?;
+    let watch = Watch::start(&world.folder)?;
     let lasting = WARMING + Duration::from_secs(settings.seconds);
     #[expect(
         clippy::cast_possible_truncation,
@@ -69,26 +93,31 @@ pub(crate) async fn measure(world: &World, settings: &Settings, rate: f64) -> an
         Ok((world.vendor.count().await?.distinct >= all).then_some(()))
     });
     arrived.await?;
+    let pauses = watch.end().await?;
     sender.stop(Duration::from_secs(30)).await?;
 
-    let mut latencies = Vec::new();
+    let (mut latencies, mut undisturbed) = (Vec::new(), Vec::new());
     for arrival in world.vendor.arrivals().await? {
         ensure!(arrival.times == 1, "{} came {} times", arrival.id, arrival.times);
         if let Some((since_beginning, at)) = published.get(&arrival.id)
             && *since_beginning >= WARMING
         {
-            latencies.push(arrival.at_micros.saturating_sub(*at));
+            let latency = arrival.at_micros.saturating_sub(*at);
+            latencies.push(latency);
+            if let Some(pauses) = &pauses
+                && !pauses.disturbed(*at, arrival.at_micros)
+            {
+                undisturbed.push(latency);
+            }
         }
     }
     fleet.store.remove().await?;
-    latencies.sort_unstable();
     Ok(Latency {
         rate,
-        counted: u64::try_from(latencies.len())?,
-        p50_ms: percentile(&latencies, 50),
-        p90_ms: percentile(&latencies, 90),
-        p99_ms: percentile(&latencies, 99),
-        most_ms: percentile(&latencies, 100),
+        all: Percentiles::of(latencies)?,
+        undisturbed: (!undisturbed.is_empty())
+            .then(|| Percentiles::of(undisturbed))
+            .transpose()?,
     })
 }
 

@@ -18,6 +18,7 @@ mod latency;
 mod little;
 mod machine;
 mod options;
+mod pauses;
 mod peers;
 mod print;
 mod proc;
@@ -57,6 +58,9 @@ pub(crate) enum Part {
         /// What it needs to know, as JSON.
         config: String,
     },
+    /// Says when the core that it is bound to was held up from outside.
+    #[command(hide = true)]
+    WatchThisCore,
 }
 
 /// Runs a part in this process.
@@ -64,6 +68,7 @@ pub(crate) async fn play(part: Part) -> anyhow::Result<()> {
     match part {
         Part::Vendor { certificates } => vendor::serve(certificates).await,
         Part::Floor { config } => floor::work(&config).await,
+        Part::WatchThisCore => pauses::watch_this_core(),
     }
 }
 

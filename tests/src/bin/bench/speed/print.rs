@@ -3,6 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::contender::Rows;
+use super::latency::Percentiles;
 use super::ratios::Aim;
 use super::report::Report;
 
@@ -67,10 +68,20 @@ fn rest(report: &Report) {
         );
     }
     if let Some(latency) = &report.latency {
-        println!(
-            "publishing to vendor at {:.0}/s: p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, most {:.1} ms",
-            latency.rate, latency.p50_ms, latency.p90_ms, latency.p99_ms, latency.most_ms
-        );
+        let words = |it: &Percentiles| {
+            format!(
+                "p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, most {:.1} ms of {}",
+                it.p50_ms, it.p90_ms, it.p99_ms, it.most_ms, it.counted
+            )
+        };
+        println!("publishing to vendor at {:.0}/s: {}", latency.rate, words(&latency.all));
+        match &latency.undisturbed {
+            Some(undisturbed) => println!(
+                "  while the machine was not held up from outside: {}",
+                words(undisturbed)
+            ),
+            None => println!("  how often the machine was held up from outside can be seen by root only"),
+        }
     }
     for little in &report.little {
         println!(

@@ -13,7 +13,7 @@ use super::options::Settings;
 use super::proc::Tree;
 use super::world::World;
 
-const ROLES: [&str; 3] = ["http", "sender", "poller"];
+const ROLES: [&str; 4] = ["http", "sender", "poller", "reporter"];
 
 /// Readiness is followed by the first canaries and looks.
 const SETTLING: Duration = Duration::from_secs(2);
