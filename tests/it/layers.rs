@@ -51,12 +51,13 @@ const MAY_USE: [(&str, &[&str]); 13] = [
 ];
 
 /// Outside libraries that have a home, and who may use them directly. The harness and its binaries may use anything.
-const HOMES: [(&str, &[&str]); 17] = [
+const HOMES: [(&str, &[&str]); 18] = [
     ("metrics-exporter-prometheus", &["service"]),
     ("lapin", &["queue"]),
     ("async-rs", &["queue"]),
     ("sqlx", &["ledger"]),
     ("jiff-sqlx", &["ledger"]),
+    ("deadpool", &["ledger"]),
     ("reqwest", &["vendors", "webhooks", "simulator"]),
     // A router belongs to whoever knows what is asked for; `service` listens, and `kassa` puts the routers together.
     ("axum", &["service", "poller", "producer", "simulator"]),

@@ -37,6 +37,7 @@ async fn what_happened_and_what_there_is_stands_in_metrics_without_a_word_about_
             "kassa_vendor_errors_total{vendor=\"atol\",code=\"driver 128\"} 1",
             "kassa_breaker_state{account=\"main\"} 2",
             "kassa_dead_letters 1",
+            "kassa_unpublished_events 0",
             "kassa_build_info{version=",
         ];
         let told = wait::until("everything is told", LIMIT, async || {

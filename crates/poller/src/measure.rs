@@ -9,6 +9,7 @@ pub(crate) async fn measure(ledger: &Ledger, vendors: impl Iterator<Item = Vendo
     let measures = ledger.measure().await?;
     let gates = ledger.gates().await?;
     metrics::dead_letters(ledger.open_letters().await?);
+    metrics::unpublished_events(ledger.unpublished_events().await?);
     let mut vendors: Vec<VendorName> = vendors
         .chain(measures.iter().map(|measure| measure.vendor.clone()))
         .collect();

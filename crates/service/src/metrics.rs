@@ -22,6 +22,7 @@ const CALLBACKS: &str = "kassa_callbacks_total";
 const WEBHOOKS: &str = "kassa_webhook_deliveries_total";
 const REPORTS: &str = "kassa_reports_sent_total";
 const DEAD_LETTERS: &str = "kassa_dead_letters";
+const UNPUBLISHED: &str = "kassa_unpublished_events";
 const BUILD: &str = "kassa_build_info";
 
 /// Seconds. A vendor answers within one, its register within minutes, and what an outage delays within days.
@@ -99,6 +100,7 @@ fn describe() {
         DEAD_LETTERS,
         "Requests that could not be accepted and wait for a person"
     );
+    describe_gauge!(UNPUBLISHED, "Events that the broker has not confirmed yet");
     describe_gauge!(BUILD, "The version that runs");
 }
 
@@ -189,6 +191,11 @@ pub fn report(period: &'static str, outcome: &'static str) {
 /// How many dead letters wait for a person.
 pub fn dead_letters(count: u64) {
     gauge!(DEAD_LETTERS).set(exact(count));
+}
+
+/// How many events wait for the broker.
+pub fn unpublished_events(count: u64) {
+    gauge!(UNPUBLISHED).set(exact(count));
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nobody has 2^53 of anything here")]
