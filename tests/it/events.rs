@@ -24,7 +24,7 @@ async fn unpublished(world: &World) -> anyhow::Result<i64> {
 
 /// As if the time had gone by after which a relay that says nothing is followed by another.
 async fn relay_again(world: &World) -> anyhow::Result<()> {
-    sqlx::query("UPDATE outbox SET relay_after = now()")
+    sqlx::query("UPDATE outbox SET taken_until = NULL")
         .execute(&world.pool)
         .await?;
     Ok(())

@@ -34,7 +34,8 @@ impl PendingEvent {
 }
 
 impl Ledger {
-    /// Takes events to publish, oldest first. What is not marked published within half a minute is taken again.
+    /// Takes events to publish, those first that wait for the longest time. What is not marked published within half a
+    /// minute is taken again.
     ///
     /// # Errors
     /// An outage.
@@ -48,20 +49,22 @@ impl Ledger {
                 SELECT event_id
                 FROM outbox
                 WHERE relay_after <= now()
-                ORDER BY event_id
+                    AND (taken_until IS NULL OR taken_until <= now())
+                ORDER BY relay_after, event_id
                 LIMIT $1
                 FOR UPDATE SKIP LOCKED
             ),
             taken AS (
-                UPDATE outbox o
-                SET relay_after = now() + interval '30 seconds'
-                FROM picked
-                WHERE o.event_id = picked.event_id
-                RETURNING o.event_id
+                -- By arrays, which a planner takes for short. For a limit that it does not know yet it expects a tenth of
+                -- the outbox, and would read all of it, or all events, to join them.
+                UPDATE outbox
+                SET taken_until = now() + interval '30 seconds'
+                WHERE event_id = ANY (ARRAY(SELECT event_id FROM picked))
+                RETURNING event_id
             )
             SELECT e.id, e.type AS event_type, e.store, e.correlation_id, e.body, e.time AS "time: jiff_sqlx::Timestamp"
-            FROM taken
-            JOIN events e ON e.id = taken.event_id
+            FROM events e
+            WHERE e.id = ANY (ARRAY(SELECT event_id FROM taken))
             "#,
                 limit,
             )
@@ -109,7 +112,7 @@ impl Ledger {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// Gives back events that the broker did not confirm, so that they are taken again at once.
+    /// Gives back events that were not sent, so that they are taken again at once.
     ///
     /// # Errors
     /// An outage; the events are then taken again by themselves.
@@ -118,7 +121,31 @@ impl Ledger {
         limited!(
             self.pool,
             execute,
-            sqlx::query!("UPDATE outbox SET relay_after = now() WHERE event_id = ANY($1)", &ids)
+            sqlx::query!("UPDATE outbox SET taken_until = NULL WHERE event_id = ANY($1)", &ids)
+        );
+        Ok(())
+    }
+
+    /// Puts off events that the broker did not take: for half a minute, and for twice as long each time, a quarter of an
+    /// hour at most. A queue that takes nothing must not keep the events of all others waiting.
+    ///
+    /// # Errors
+    /// An outage; the events are then taken again by themselves.
+    pub async fn put_off_events(&self, ids: &[EventId]) -> Result<(), LedgerError> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        limited!(
+            self.pool,
+            execute,
+            sqlx::query!(
+                r#"
+            UPDATE outbox
+            SET relay_after = now() + least(interval '30 seconds' * 2 ^ least(refusals, 10), interval '15 minutes'),
+                taken_until = NULL,
+                refusals = refusals + 1
+            WHERE event_id = ANY($1)
+            "#,
+                &ids,
+            )
         );
         Ok(())
     }

@@ -1,30 +1,33 @@
 //! Connections for the statements that run for every receipt.
 //!
 //! sqlx's pool asks a connection for a sign of life before each use and after it, the second time in a task of its own:
-//! three round trips for a statement. Here one that was in use a moment ago is believed, and a statement that finds it
-//! dead is repeated as in any outage.
+//! three round trips for a statement. Here one that was taken less than a second ago is believed, and a statement that
+//! finds it dead is repeated as in any outage.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use deadpool::Runtime;
-use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult};
+use backon::{ExponentialBuilder, Retryable};
+use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, Executor, PgConnection};
+use tokio::time::timeout;
 
 use crate::error::LedgerError;
+use crate::limit::Borrowed;
 
 /// A connection that was taken so short a time ago is not asked for a sign of life.
 const BELIEVED: Duration = Duration::from_secs(1);
-/// A session collects plans and caches; after this time a new one follows it.
+/// A connection collects plans and caches; after this time a new one follows it.
 const LONGEST_LIFE: Duration = Duration::from_mins(30);
 
 /// Such connections. Cheap to clone; every clone shares them.
 #[derive(Debug, Clone)]
 pub(crate) struct Hot {
-    pool: Pool<Sessions>,
+    pool: Pool<Connections>,
+    acquire_timeout: Duration,
 }
 
 impl Hot {
@@ -35,29 +38,30 @@ impl Hot {
         most: u32,
         acquire_timeout: Duration,
     ) -> Result<Self, sqlx::Error> {
-        let pool = Pool::builder(Sessions { options, settings })
+        let pool = Pool::builder(Connections { options, settings })
             .max_size(usize::try_from(most).unwrap_or(usize::MAX))
-            .queue_mode(QueueMode::Lifo)
-            .wait_timeout(Some(acquire_timeout))
-            .create_timeout(Some(acquire_timeout))
-            .recycle_timeout(Some(acquire_timeout))
-            .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| sqlx::Error::Configuration(error.into()))?;
-        Ok(Self { pool })
+        Ok(Self { pool, acquire_timeout })
     }
 
     /// A connection of one's own until it is dropped.
     pub(crate) async fn acquire(&self) -> Result<Lent, LedgerError> {
-        match self.pool.get().await {
-            Ok(session) => Ok(Lent(session)),
-            Err(PoolError::Backend(error)) => Err(error.into()),
-            Err(PoolError::Closed) => Err(LedgerError::Closed),
-            Err(PoolError::Timeout(_)) => Err(sqlx::Error::PoolTimedOut.into()),
-            Err(error @ (PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_))) => {
-                Err(sqlx::Error::Configuration(error.into()).into())
+        let error = match timeout(self.acquire_timeout, self.pool.get()).await {
+            Ok(Ok(mut object)) => {
+                object.is_open_ended = true;
+                return Ok(Lent(object));
             }
-        }
+            Ok(Err(PoolError::Backend(error))) => error,
+            Ok(Err(PoolError::Closed)) => sqlx::Error::PoolClosed,
+            Ok(Err(error)) => sqlx::Error::Configuration(error.into()),
+            Err(_) => {
+                // Those that lie idle would each be waited for as long.
+                self.pool.retain(|_, _| false);
+                sqlx::Error::PoolTimedOut
+            }
+        };
+        Err(error.into())
     }
 
     /// Closes the connections that nobody uses, and the others as they come back.
@@ -67,16 +71,19 @@ impl Hot {
 }
 
 /// A connection that goes back when it is dropped.
-pub(crate) struct Lent(Object<Sessions>);
+pub(crate) struct Lent(Object<Connections>);
 
-impl Lent {
-    /// It is not used again: whoever has it does not know in what state it is. Those that lie idle are not believed any
-    /// more either, for what ends one connection often ends all.
-    pub(crate) fn close_on_drop(&mut self) {
-        self.0.given_up = true;
+impl Borrowed for Lent {
+    fn answered(&mut self) {
+        self.0.is_open_ended = false;
+    }
+
+    /// Those that lie idle are not believed any more either, for what ends one connection often ends all.
+    fn give_up(self) {
         if let Some(pool) = Object::pool(&self.0) {
             pool.retain(|_, _| false);
         }
+        drop(Object::take(self.0));
     }
 }
 
@@ -94,49 +101,70 @@ impl DerefMut for Lent {
     }
 }
 
-/// How sessions are made and looked after.
-struct Sessions {
+/// How connections are made and looked after.
+struct Connections {
     options: PgConnectOptions,
     settings: &'static str,
 }
 
 /// The options have the password.
-impl fmt::Debug for Sessions {
+impl fmt::Debug for Connections {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Sessions").finish_non_exhaustive()
+        formatter.debug_struct("Connections").finish_non_exhaustive()
     }
 }
 
 #[derive(Debug)]
-struct Session {
+struct Kept {
     connection: PgConnection,
-    given_up: bool,
+    /// Somebody began to use it and did not say that the answer is whole. What is left of it must not be taken for the
+    /// next one's.
+    is_open_ended: bool,
 }
 
-impl Manager for Sessions {
-    type Type = Session;
+impl Manager for Connections {
+    type Type = Kept;
     type Error = sqlx::Error;
 
-    async fn create(&self) -> Result<Session, sqlx::Error> {
-        let mut connection = PgConnection::connect_with(&self.options).await?;
+    /// A server that restarts, or has no room just now, is waited for as long as its caller waits.
+    async fn create(&self) -> Result<Kept, sqlx::Error> {
+        let waits = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(10))
+            .with_max_delay(Duration::from_millis(500))
+            .without_max_times();
+        let mut connection = (|| PgConnection::connect_with(&self.options))
+            .retry(waits)
+            .when(passes)
+            .await?;
         connection.execute(sqlx::raw_sql(self.settings)).await?;
-        Ok(Session {
+        Ok(Kept {
             connection,
-            given_up: false,
+            is_open_ended: false,
         })
     }
 
-    async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+    async fn recycle(&self, kept: &mut Kept, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
         let over = |why| Err(RecycleError::Message(Cow::Borrowed(why)));
-        if session.given_up {
-            return over("given up");
+        if kept.is_open_ended {
+            return over("its last answer is not whole");
         }
         if metrics.age() > LONGEST_LIFE {
             return over("old");
         }
         if metrics.last_used() > BELIEVED {
-            session.connection.ping().await?;
+            kept.connection.ping().await?;
         }
         Ok(())
+    }
+}
+
+/// Whether a server that says so is soon another: it refuses connections, is starting (57P03), or has too many (53300).
+fn passes(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| matches!(code.as_ref(), "57P03" | "53300")),
+        _ => false,
     }
 }

@@ -182,19 +182,11 @@ impl Poller {
         let context = &self.context;
         let mut outage = Outage::of("events");
         while !context.stop.is_cancelled() {
-            let confirmed = outage.over(self.relay_once().await)?.unwrap_or(0);
-            let wait = relay::wait_after(confirmed, context.config.relay_interval);
+            let step = outage.over(relay::step(context).await)?.unwrap_or(relay::Step::Idle);
+            let wait = step.wait(context.config.relay_interval);
             context.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
         }
         Ok(())
-    }
-
-    /// One step of the relay. Returns how many events the broker confirmed.
-    ///
-    /// # Errors
-    /// When the database cannot be asked.
-    pub async fn relay_once(&self) -> Result<usize, LedgerError> {
-        relay::step(&self.context).await
     }
 
     /// The loop that empties the queue of the broker's own dead letters.

@@ -15,56 +15,76 @@ const EVENTS_PER_STEP: i64 = 200;
 /// however many events share them, and nobody waits for an event as a receipt waits for its vendor.
 const GATHERING: Duration = Duration::from_millis(50);
 
-/// How long to wait after a step in which the broker confirmed so many, when events are looked for every `interval`.
-pub(crate) fn wait_after(confirmed: usize, interval: Duration) -> Duration {
-    match i64::try_from(confirmed) {
-        Ok(0) => interval,
-        Ok(some) if some < EVENTS_PER_STEP => GATHERING.min(interval),
-        Ok(_) | Err(_) => Duration::ZERO,
+/// What a step came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// There was nothing to publish, or no broker.
+    Idle,
+    /// Some was published or put off.
+    Some,
+    /// As much as a step can do, so there may be more.
+    Full,
+}
+
+impl Step {
+    /// How long to wait for the next one, when events are looked for every `interval`.
+    pub(crate) fn wait(self, interval: Duration) -> Duration {
+        match self {
+            Self::Idle => interval,
+            Self::Some => GATHERING.min(interval),
+            Self::Full => Duration::ZERO,
+        }
     }
 }
 
 /// The longest text in a property, in bytes (AMQP 0-9-1, short string).
 const LONGEST_SHORT_STRING: usize = 255;
 
-/// Publishes what waits. Returns how many the broker confirmed.
-pub(crate) async fn step(context: &Context) -> Result<usize, LedgerError> {
+/// Publishes what waits.
+pub(crate) async fn step(context: &Context) -> Result<Step, LedgerError> {
     // Without a connection the same events would be taken and given back again and again.
     if !matches!(*context.broker.borrow(), Status::Connected) {
-        return Ok(0);
+        return Ok(Step::Idle);
     }
     let events = context.ledger.take_events(EVENTS_PER_STEP).await?;
     if events.is_empty() {
-        return Ok(0);
+        return Ok(Step::Idle);
     }
     let ids: Vec<EventId> = events.iter().map(|event| event.id).collect();
     let results = context
         .publisher
         .publish(events.into_iter().map(message).collect())
         .await;
-    let (mut settled, mut unsent) = (Vec::with_capacity(ids.len()), Vec::new());
-    let mut unconfirmed = 0_usize;
+    let (mut settled, mut unsent, mut refused) = (Vec::with_capacity(ids.len()), Vec::new(), Vec::new());
     for (id, result) in ids.into_iter().zip(results) {
         match result {
             // Nobody may have bound a queue for this event: that is the shop's choice, and the table keeps it.
             Ok(()) | Err(PublishError::Returned { .. }) => settled.push(id),
             Err(PublishError::Disconnected) => unsent.push(id),
-            // The queue that is full or slow is one of several: publishing at once again would flood the others. The
-            // event is taken again when its time in the table is over.
-            Err(PublishError::Unconfirmed | PublishError::Rejected) => unconfirmed += 1,
+            // The queue that is full or slow is one of several: publishing at once again would flood the others.
+            Err(PublishError::Unconfirmed | PublishError::Rejected) => refused.push(id),
             Err(error @ (PublishError::Invalid(_) | PublishError::NoSuchDelay(_))) => {
-                tracing::error!(event.id = %id, error = %error, "an event can never be published; it stays in the table");
+                tracing::error!(event.id = %id, error = %error, "an event can never be published; it stays in the table events");
                 settled.push(id);
             }
         }
     }
-    if unconfirmed + unsent.len() > 0 {
-        let count = unconfirmed + unsent.len();
+    if refused.len() + unsent.len() > 0 {
+        let count = refused.len() + unsent.len();
         tracing::warn!(count, "the broker did not confirm events; they will be published again");
-        context.ledger.return_events(&unsent).await?;
     }
-    context.ledger.mark_published(&settled).await?;
-    Ok(settled.len())
+    if !settled.is_empty() {
+        context.ledger.mark_published(&settled).await?;
+    }
+    if !refused.is_empty() {
+        context.ledger.put_off_events(&refused).await?;
+    }
+    if !unsent.is_empty() {
+        context.ledger.return_events(&unsent).await?;
+        return Ok(Step::Idle);
+    }
+    let is_full = i64::try_from(settled.len()).is_ok_and(|count| count >= EVENTS_PER_STEP);
+    Ok(if is_full { Step::Full } else { Step::Some })
 }
 
 fn message(event: PendingEvent) -> Message {
@@ -87,11 +107,14 @@ mod tests {
 
     #[test]
     fn a_full_step_is_followed_at_once_and_a_small_one_lets_events_gather() {
-        let interval = Duration::from_millis(500);
-        let waits = |confirmed| wait_after(confirmed, interval);
-        assert_eq!((waits(0), waits(1), waits(199)), (interval, GATHERING, GATHERING));
-        assert_eq!((waits(200), waits(usize::MAX)), (Duration::ZERO, Duration::ZERO));
+        let waits = |interval| [Step::Idle, Step::Some, Step::Full].map(|step: Step| step.wait(interval));
+        let usual = Duration::from_millis(500);
+        assert_eq!(waits(usual), [usual, GATHERING, Duration::ZERO]);
         let short = Duration::from_millis(1);
-        assert_eq!(wait_after(7, short), short, "whoever asks for less gets it");
+        assert_eq!(
+            waits(short),
+            [short, short, Duration::ZERO],
+            "whoever asks for less gets it"
+        );
     }
 }

@@ -82,8 +82,8 @@ impl Publisher {
     }
 
     /// Publishes each message and says, in the same order, what became of it. `Ok`: the broker has stored it in a
-    /// queue; an event in every queue that is bound to it, which may be none. Any error: it is not known to be there; repeating is right for all but [`PublishError::Invalid`] and
-    /// [`PublishError::NoSuchDelay`].
+    /// queue; an event in every queue that is bound to it, which may be none. Any error: it is not known to be there;
+    /// repeating is right for all but [`PublishError::Invalid`] and [`PublishError::NoSuchDelay`].
     ///
     /// Fails at once without a connection, and takes at most the confirm timeout for each window before it otherwise.
     /// Dropping the future does not take anything back.

@@ -4,5 +4,5 @@ SELECT gen_random_uuid(), 'receipt.done', store, id, '{}'
 FROM transactions
 LIMIT 2;
 UPDATE outbox
-SET relay_after = now() + interval '30 seconds'
+SET taken_until = now() + interval '30 seconds', refusals = 1
 WHERE event_id = (SELECT max(event_id::text)::uuid FROM outbox);

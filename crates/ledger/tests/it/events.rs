@@ -135,6 +135,36 @@ async fn a_confirmed_event_is_never_taken_again() {
     );
 }
 
+/// A queue that takes nothing must not keep the events of all others waiting, however many pile up before it.
+#[tokio::test]
+async fn events_that_the_broker_does_not_take_go_behind_newer_ones_and_wait_longer_each_time() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger();
+    join_all((0..60).map(|number| ledger.accept(offer(&number.to_string())))).await;
+    let ids = |events: &[ledger::PendingEvent]| events.iter().map(|event| event.id).collect::<Vec<_>>();
+    let refused = ids(&ledger.take_events(100).await.expect("no outage"));
+    assert_eq!(refused.len(), 60);
+    ledger.put_off_events(&refused).await.expect("put off");
+    queued(&ledger, "new").await;
+    let taken = ledger.take_events(10).await.expect("no outage");
+    assert_eq!(taken.len(), 1);
+    assert_eq!(taken[0].body["document"], "new");
+    ledger.mark_published(&ids(&taken)).await.expect("marked");
+
+    // Half a minute later they are due again, and those that come after that are before them once they were refused again.
+    for (refusal, wait) in [30, 60, 120, 240, 480, 900, 900].into_iter().enumerate() {
+        scratch.pass(Duration::from_secs(wait - 5)).await;
+        assert!(ledger.take_events(100).await.expect("no outage").is_empty(), "{wait} s");
+        scratch.pass(Duration::from_secs(5)).await;
+        queued(&ledger, &format!("after-{refusal}")).await;
+        let taken = ids(&ledger.take_events(61).await.expect("no outage"));
+        assert_eq!(taken.len(), 61);
+        ledger.put_off_events(&refused).await.expect("put off");
+        let newer: Vec<_> = taken.into_iter().filter(|id| !refused.contains(id)).collect();
+        ledger.mark_published(&newer).await.expect("marked");
+    }
+}
+
 #[tokio::test]
 async fn a_returned_event_is_taken_again_at_once() {
     let scratch = Scratch::new().await;

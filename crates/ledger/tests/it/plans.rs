@@ -502,3 +502,37 @@ async fn a_claim_by_pointer_does_not_read_the_backlog_behind_it() {
         "blocks read by claims before 200 and 4,000 due rows: {each:?}"
     );
 }
+
+/// The broker was away for long: nearly every event waits.
+#[tokio::test]
+async fn taking_events_does_not_read_those_that_wait_behind_them() {
+    let mut each = Vec::new();
+    for waiting in [200_i64, 40_000] {
+        let scratch = without_autovacuum().await;
+        sqlx::query(
+            "INSERT INTO events (id, type, store, body) \
+             SELECT gen_random_uuid(), 'receipt.done', 'main', '{}' FROM generate_series(1, $1)",
+        )
+        .bind(waiting)
+        .execute(&scratch.pool)
+        .await
+        .expect("arranged");
+        scratch.run("ANALYZE").await;
+        scratch.pool.close().await;
+        let (taking, ()) = reads(&scratch, |ledger| async move {
+            for _ in 0..CALLS {
+                let events = ledger.take_events(10).await.expect("no outage");
+                let ids: Vec<_> = events.iter().map(|event| event.id).collect();
+                assert_eq!(ids.len(), 10);
+                ledger.mark_published(&ids[..5]).await.expect("marked");
+                ledger.put_off_events(&ids[5..]).await.expect("put off");
+            }
+        })
+        .await;
+        each.push(taking);
+    }
+    assert!(
+        each[1].buffers < 2 * each[0].buffers && each[1].table_scans <= each[0].table_scans,
+        "what is read to take and mark 120 of 200 and of 40,000 waiting events: {each:?}"
+    );
+}

@@ -74,7 +74,8 @@ impl Scratch {
             "UPDATE transactions SET due_at = due_at - make_interval(secs => $1)",
             "UPDATE registrations SET next_poll_at = next_poll_at - make_interval(secs => $1), \
              callback_rest_until = callback_rest_until - make_interval(secs => $1)",
-            "UPDATE outbox SET relay_after = relay_after - make_interval(secs => $1)",
+            "UPDATE outbox SET relay_after = relay_after - make_interval(secs => $1), \
+             taken_until = taken_until - make_interval(secs => $1)",
             "UPDATE webhook_deliveries SET due_at = due_at - make_interval(secs => $1), \
              delivered_at = delivered_at - make_interval(secs => $1)",
             "UPDATE mails SET due_at = due_at - make_interval(secs => $1)",

@@ -105,7 +105,7 @@ pub(crate) async fn measure(world: &World, settings: &Settings, rate: f64) -> an
             let latency = arrival.at_micros.saturating_sub(*at);
             latencies.push(latency);
             if let Some(pauses) = &pauses
-                && !pauses.disturbed(*at, arrival.at_micros)
+                && !pauses.disturbed(*at)
             {
                 undisturbed.push(latency);
             }
@@ -115,9 +115,7 @@ pub(crate) async fn measure(world: &World, settings: &Settings, rate: f64) -> an
     Ok(Latency {
         rate,
         all: Percentiles::of(latencies)?,
-        undisturbed: (!undisturbed.is_empty())
-            .then(|| Percentiles::of(undisturbed))
-            .transpose()?,
+        undisturbed: pauses.map(|_| Percentiles::of(undisturbed)).transpose()?,
     })
 }
 

@@ -111,9 +111,6 @@ async fn sections(world: &mut World, settings: &Settings, report: &mut Report) -
     }
     report.runs = contest::measure(world, settings).await?;
     report.medians = contest::medians(&report.runs);
-    if settings.wants(Section::Finished) {
-        report.finished = Some(finished::measure(world, settings).await?);
-    }
     if settings.wants(Section::Latency) {
         let rate = match settings.rate {
             Some(rate) => rate,
@@ -129,6 +126,10 @@ async fn sections(world: &mut World, settings: &Settings, report: &mut Report) -
     }
     if settings.wants(Section::Backlog) {
         report.backlog = Some(backlog::measure(world, settings).await?);
+    }
+    // The last: it leaves gigabytes that the disk has to forget.
+    if settings.wants(Section::Finished) {
+        report.finished = Some(finished::measure(world, settings).await?);
     }
     Ok(())
 }

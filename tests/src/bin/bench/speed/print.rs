@@ -76,6 +76,9 @@ fn rest(report: &Report) {
         };
         println!("publishing to vendor at {:.0}/s: {}", latency.rate, words(&latency.all));
         match &latency.undisturbed {
+            Some(undisturbed) if undisturbed.counted == 0 => {
+                println!("  the machine was held up from outside all the time");
+            }
             Some(undisturbed) => println!(
                 "  while the machine was not held up from outside: {}",
                 words(undisturbed)

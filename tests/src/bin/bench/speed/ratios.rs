@@ -73,7 +73,7 @@ pub(crate) fn of(report: &Report) -> Vec<Ratio> {
     if let Some(latency) = &report.latency {
         let what = "p99 from publishing to the vendor at half load, ms";
         ratios.push(Ratio::new(what, latency.all.p99_ms, AtMost(50.0)));
-        if let Some(undisturbed) = &latency.undisturbed {
+        if let Some(undisturbed) = latency.undisturbed.as_ref().filter(|it| it.counted > 0) {
             let what = format!("{what}, while the machine was not held up");
             ratios.push(Ratio::new(what, undisturbed.p99_ms, AtMost(50.0)));
         }
