@@ -99,19 +99,6 @@ impl Ledger {
         Ok(())
     }
 
-    /// How many events wait for the broker.
-    ///
-    /// # Errors
-    /// An outage.
-    pub async fn unpublished_events(&self) -> Result<u64, LedgerError> {
-        let count = limited!(
-            self.pool,
-            fetch_one,
-            sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM outbox"#)
-        );
-        Ok(u64::try_from(count).unwrap_or(0))
-    }
-
     /// Gives back events that were not sent, so that they are taken again at once.
     ///
     /// # Errors

@@ -58,7 +58,7 @@ pub(crate) async fn step(context: &Context) -> Result<Step, LedgerError> {
     let (mut settled, mut unsent, mut refused) = (Vec::with_capacity(ids.len()), Vec::new(), Vec::new());
     for (id, result) in ids.into_iter().zip(results) {
         match result {
-            // Nobody may have bound a queue for this event: that is the shop's choice, and the table keeps it.
+            // Perhaps nobody has bound a queue for this event: that is the shop's choice, and the table keeps it.
             Ok(()) | Err(PublishError::Returned { .. }) => settled.push(id),
             Err(PublishError::Disconnected) => unsent.push(id),
             // The queue that is full or slow is one of several: publishing at once again would flood the others.

@@ -32,8 +32,8 @@ enum Answer {
     Nack,
 }
 
-/// Publishes the messages, each with a `message_id` of its own, and waits for the confirmations until
-/// all are there, the channel fails, or the limit is over. The channel must be in confirm mode.
+/// Publishes the messages, each with a `message_id` of its own, and waits for the confirmations until all are there, the
+/// channel fails, or the limit is over. The channel must be in confirm mode.
 pub(crate) async fn publish(channel: &Channel, wires: &[Wire], limit: Duration) -> Closed {
     let mut returned = HashMap::new();
     let mut answers = vec![Answer::None; wires.len()];
