@@ -60,13 +60,13 @@ async fn run(context: &Arc<Context>, claimed: Box<Claimed>, claimed_at: Instant,
     let before = past
         .doubt
         .map(|doubt| Before::of(doubt, vendor.idempotency_horizon(None), Instant::now()));
-    if before.is_some_and(|before| before.until <= Instant::now() + vendor.longest_call()) {
+    if before.is_some_and(|before| before.ends_within(vendor.longest_call())) {
         let reply = not_called(forgotten(None));
         return record(context, Some(vendor), claimed, reply, before, Gate::Open).await;
     }
     let (claimed, claimed_at) = match past.predecessor.clone() {
         Some(predecessor) => {
-            if is_too_late(context, vendor, claimed_at) {
+            if !may_begin(context, vendor, &claimed, claimed_at, &mut slot).await {
                 return give_back(context, &claimed).await;
             }
             // Boxed, so that not every attempt has room for what few need.
@@ -82,15 +82,18 @@ async fn run(context: &Arc<Context>, claimed: Box<Claimed>, claimed_at: Instant,
         Ok(None) => return,
         Err(refusal) => return record(context, Some(vendor), claimed, not_called(refusal), before, Gate::Open).await,
     };
-    if is_too_late(context, vendor, claimed_at) {
+    if !may_begin(context, vendor, &claimed, claimed_at, &mut slot).await {
         return give_back(context, &claimed).await;
+    }
+    if before.is_some_and(|before| before.ends_within(vendor.longest_call())) {
+        let reply = not_called(forgotten(None));
+        return record(context, Some(vendor), claimed, reply, before, Gate::Open).await;
     }
     let call = Call {
         operation: claimed.subject.operation,
         external_id: &claimed.external_id,
         wire_body: &wire_body,
     };
-    slot.begin();
     let began = Instant::now();
     let reply = vendor.register(&call).await;
     measure(&claimed, &reply);
@@ -112,13 +115,23 @@ fn measure(claimed: &Claimed, reply: &Reply<vendors::Registered>) {
     metrics::vendor_call(vendor, "send", outcome, reply.exchange.duration);
 }
 
-/// Whether a call that begins now could outlive the lease, or we are stopping.
-fn is_too_late(context: &Context, vendor: &dyn Vendor, claimed_at: Instant) -> bool {
-    let ends_after = claimed_at
-        .elapsed()
-        .saturating_add(vendor.longest_call())
-        .saturating_add(RECORDING);
-    ends_after > context.config.lease || context.stop.is_cancelled()
+/// Waits for the turn of a call. It may not begin when it could outlive the lease, when the account was closed while it
+/// waited, or when we are stopping.
+async fn may_begin(
+    context: &Context,
+    vendor: &dyn Vendor,
+    claimed: &Claimed,
+    claimed_at: Instant,
+    slot: &mut Slot,
+) -> bool {
+    let longest = vendor.longest_call().saturating_add(RECORDING);
+    let latest = claimed_at + context.config.lease.saturating_sub(longest);
+    let begins = context
+        .stop
+        .run_until_cancelled(context.slots.begin(&claimed.account, slot));
+    // A turn that came too late goes back with the place.
+    let begins = tokio::time::timeout_at(latest.into(), begins).await;
+    matches!(begins, Ok(Some(true))) && Instant::now() <= latest && !context.stop.is_cancelled()
 }
 
 /// Gives back a claim with which nothing was sent.

@@ -47,6 +47,11 @@ impl Before {
             is_remembered: doubt.left.is_none_or(|left| left >= since_the_try / 2),
         }
     }
+
+    /// Whether a call of this length that begins now might come after the vendor has forgotten.
+    pub(crate) fn ends_within(self, call: Duration) -> bool {
+        self.until <= Instant::now() + call
+    }
 }
 
 /// What follows a send, why, and whether a pointer wakes it.

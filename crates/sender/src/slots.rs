@@ -1,8 +1,9 @@
 //! Places for calls, account by account, so that one slow account never takes another's.
 //!
 //! A place is free when the gate is open, when this process has a slot, and when the account's limits leave one to this
-//! process. It ends with the call, not with its record. What finds none within a moment stays in the table, and the account
-//! then has a backlog: as long as it lasts only the sweep gives out places, because it is fair between the stores of the
+//! process. It ends with the call, not with its record. At a vendor who answers quickly there are a few places more than
+//! calls: their receipts are claimed ahead, so that the next call begins as soon as one ends and not after a commit. What
+//! finds none within a moment stays in the table, and the account then has a backlog: as long as it lasts only the sweep gives out places, because it is fair between the stores of the
 //! account and sees the oldest first.
 //!
 //! A receipt that is left to the sweep costs two commits more, and so a backlog that the vendor could have worked off would
@@ -10,6 +11,7 @@
 //! waits there for the end of a backlog while places come free quickly, and goes on into the table when they do not.
 
 mod line;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::probe::Probing;
 use crate::slots::line::Line;
+use crate::slots::turns::Turns;
 
 /// How long what has just come waits for a place before the account has a backlog.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -53,8 +56,15 @@ pub(crate) enum Kept {
 /// A place among those of an account.
 pub(crate) struct CallSlot {
     permit: Option<Permit>,
+    call: Option<UnderWay>,
     place: Arc<Place>,
     freed: Arc<Notify>,
+}
+
+/// A call that was begun.
+struct UnderWay {
+    turn: Permit,
+    began: Instant,
 }
 
 /// The places of this process.
@@ -79,6 +89,7 @@ struct Place {
     /// Told of each place that comes free, one of those who wait at a time; and, all of them, of the end of a backlog.
     vacated: Notify,
     line: Line,
+    turns: Turns,
 }
 
 impl Place {
@@ -101,22 +112,16 @@ impl Place {
     }
 }
 
-impl Slot {
-    /// Says that a call begins.
-    pub(crate) fn begin(&mut self) {
-        match self {
-            Self::Call(slot) => slot.permit.iter_mut().for_each(Permit::begin),
-            Self::Probe(_) => {}
-        }
-    }
-}
 
 impl Drop for CallSlot {
     fn drop(&mut self) {
-        let was_used = self.permit.take().is_some_and(|permit| permit.is_used());
-        if was_used {
-            self.place.line.advance();
+        let was_used = self.call.is_some();
+        // First the turn: for the next call everything is ready.
+        if let Some(UnderWay { turn, began }) = self.call.take() {
+            self.place.turns.give(turn);
+            self.place.line.advance(began.elapsed());
         }
+        drop(self.permit.take());
         if !self.place.backlog.load(Ordering::Relaxed) {
             self.place.vacated.notify_one();
         } else if was_used {
@@ -143,6 +148,25 @@ impl Slots {
             attempts,
             lacked_room: Arc::default(),
         }
+    }
+
+    /// Waits until the call may begin that a place is for; at once when it has begun already. Returns false when it may
+    /// not begin any more, because the account was closed.
+    pub(crate) async fn begin(&self, account: &AccountName, slot: &mut Slot) -> bool {
+        let Slot::Call(slot) = slot else { return true };
+        if slot.call.is_some() {
+            return true;
+        }
+        let at_once = || self.allowed(account).map(|bounds| bounds.at_once);
+        let Some(turn) = slot.place.turns.take(at_once).await else {
+            return false;
+        };
+        slot.permit.iter_mut().for_each(Permit::begin);
+        slot.call = Some(UnderWay {
+            turn,
+            began: Instant::now(),
+        });
+        true
     }
 
     /// A place for what has just come, if one comes free within a moment and nobody has waited for it longer.
@@ -274,13 +298,29 @@ impl Slots {
     fn slot(&self, place: &Arc<Place>, permit: Permit) -> Slot {
         Slot::Call(CallSlot {
             permit: Some(permit),
+            call: None,
             place: Arc::clone(place),
             freed: Arc::clone(&self.freed),
         })
     }
 
-    /// What this process may do with an account now; nothing behind a closed gate.
+    /// The places that an account has now: one for each call that is allowed, and some to claim ahead. Where calls are
+    /// spaced each has its time, and nothing may go ahead of it.
     fn bounds(&self, account: &AccountName) -> Option<Bounds> {
+        let allowed = self.allowed(account)?;
+        let line = &self.places.get(account)?.line;
+        let ahead = match allowed.spacing {
+            Some(_) => 0,
+            None => line.ahead(allowed.at_once),
+        };
+        Some(Bounds {
+            at_once: allowed.at_once.saturating_add(ahead),
+            ..allowed
+        })
+    }
+
+    /// The calls that this process may make for an account now; none behind a closed gate.
+    fn allowed(&self, account: &AccountName) -> Option<Bounds> {
         let Door::Open { since } = self.watch.door(account) else {
             return None;
         };
@@ -330,8 +370,8 @@ mod tests {
     async fn who_comes_while_calls_are_quick_waits_for_a_place_and_makes_no_backlog() {
         let slots = one_place();
         let mut first = slots.take(&account(), Kept::InTable).await.expect("the place is free");
-        first.begin();
         let account = account();
+        assert!(slots.begin(&account, &mut first).await);
         // Polled in this order: it comes before the place is free.
         let (coming, ()) = tokio::join!(slots.take(&account, Kept::InBroker), async { drop(first) });
         assert!(coming.is_some());
@@ -365,7 +405,7 @@ mod tests {
             came.elapsed() < PATIENCE,
             "the line stands still, so it goes on at once"
         );
-        (0..50).for_each(|_| slots.places[&account].line.advance());
+        (0..50).for_each(|_| slots.places[&account].line.advance(Duration::from_millis(5)));
         let (waiting, pointed, ()) = tokio::join!(
             slots.take(&account, Kept::InBroker),
             slots.take(&account, Kept::InTable),
