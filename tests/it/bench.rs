@@ -48,7 +48,8 @@ fn the_benchmark_tells_every_figure_of_a_small_run_and_finds_every_receipt_once(
         "/medians/0/per_second/median",
         "/runs/0/commits_per_receipt",
         "/vendors/1/per_second",
-        "/latency/p99_ms",
+        "/latency/kassa/0/p99_ms",
+        "/latency/floor/0/p99_ms",
         "/finished/ratio",
         "/ratios/0/met",
     ] {

@@ -88,6 +88,41 @@ async fn an_answer_that_cannot_be_written_down_yet_takes_no_place_from_the_next_
 }
 
 #[tokio::test]
+async fn what_is_claimed_ahead_makes_no_call_more_and_goes_out_once_when_its_sender_was_killed() -> anyhow::Result<()> {
+    let pace = Pace {
+        sender: "slots = 8",
+        ..pace()
+    };
+    within("ahead", &pace, async |world| {
+        let mut first = world.sender("first").await?;
+        let answers_after = |time| Rule::new(Point::Register, Action::Nothing).delayed(time);
+        world.fault(answers_after(Duration::from_millis(100)))?;
+        publish(world, "main", "quick", 40).await?;
+        until_count(world, "quick", "state = 'waiting'", 40).await?;
+        world.heal();
+        // Within the time limit of a call, and long enough to look at the table.
+        world.fault(answers_after(Duration::from_millis(1500)))?;
+        publish(world, "main", "slow", 30).await?;
+        until_count(world, "slow", "state = 'sending'", 10).await?;
+        assert_eq!(
+            traffic(world, "register").most_at_once,
+            8,
+            "two are claimed and not called"
+        );
+        first.kill().await?;
+        world.heal();
+        let _second = world.sender("second").await?;
+        let _poller = world.poller("poller").await?;
+        until_count(world, "slow", "state = 'done'", 30).await?;
+        assert_eq!(traffic(world, "register").most_at_once, 8);
+        assert_each_once(world, "quick", 40);
+        assert_each_once(world, "slow", 30);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn two_senders_together_keep_the_limits_of_an_account() -> anyhow::Result<()> {
     let pace = Pace {
         more: "[limits.main]\nsends_at_once = 3\nsends_per_second = 8\n",

@@ -10,6 +10,7 @@
 //! feed itself: the more is left, the slower everything is, and the more is left. Therefore what still is in the broker
 //! waits there for the end of a backlog while places come free quickly, and goes on into the table when they do not.
 
+mod allowed;
 mod line;
 mod turns;
 
@@ -18,9 +19,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ledger::{Door, Watch};
+use ledger::Watch;
 use receipt::AccountName;
-use service::limiter::{Bounds, Limiter, Permit, Refused};
+use service::limiter::{Limiter, Permit, Refused};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
@@ -111,7 +112,6 @@ impl Place {
         }
     }
 }
-
 
 impl Drop for CallSlot {
     fn drop(&mut self) {
@@ -287,14 +287,6 @@ impl Slots {
         }
     }
 
-    /// When the limits leave a place by the mere passing of time.
-    fn due(&self, account: &AccountName) -> Option<Instant> {
-        match self.places.get(account)?.limiter.check(self.bounds(account)?) {
-            Err(Refused::TooSoon(due)) => Some(due),
-            Ok(()) | Err(Refused::TooMany) => None,
-        }
-    }
-
     fn slot(&self, place: &Arc<Place>, permit: Permit) -> Slot {
         Slot::Call(CallSlot {
             permit: Some(permit),
@@ -302,41 +294,6 @@ impl Slots {
             place: Arc::clone(place),
             freed: Arc::clone(&self.freed),
         })
-    }
-
-    /// The places that an account has now: one for each call that is allowed, and some to claim ahead. Where calls are
-    /// spaced each has its time, and nothing may go ahead of it.
-    fn bounds(&self, account: &AccountName) -> Option<Bounds> {
-        let allowed = self.allowed(account)?;
-        let line = &self.places.get(account)?.line;
-        let ahead = match allowed.spacing {
-            Some(_) => 0,
-            None => line.ahead(allowed.at_once),
-        };
-        Some(Bounds {
-            at_once: allowed.at_once.saturating_add(ahead),
-            ..allowed
-        })
-    }
-
-    /// The calls that this process may make for an account now; none behind a closed gate.
-    fn allowed(&self, account: &AccountName) -> Option<Bounds> {
-        let Door::Open { since } = self.watch.door(account) else {
-            return None;
-        };
-        let allowance = self.watch.allowance(account);
-        let ramp = since.map_or(u32::MAX, |since| self.ramp(since));
-        Some(Bounds {
-            at_once: self.most.min(ramp).min(allowance.at_once.unwrap_or(u32::MAX)),
-            spacing: allowance.spacing,
-        })
-    }
-
-    /// Calls at once after an opening: one, and twice as many after each step.
-    fn ramp(&self, since: Instant) -> u32 {
-        let step = self.watch.settings().ramp_step.as_micros().max(1);
-        let steps = u32::try_from(since.elapsed().as_micros() / step).unwrap_or(u32::MAX);
-        2_u32.checked_pow(steps).unwrap_or(u32::MAX)
     }
 }
 
@@ -351,8 +308,12 @@ mod tests {
         AccountName::parse("main").expect("a name")
     }
 
-    /// One place in one account. The database is never asked.
     fn one_place() -> Slots {
+        places(1)
+    }
+
+    /// So many places in one account. The database is never asked.
+    fn places(most: u32) -> Slots {
         let config = ledger::Config::at("postgres://nobody@127.0.0.1:1/none".to_owned());
         let ledger = Ledger::open(&config, "test").expect("the URL is one");
         let directory = Arc::new(Directory::default());
@@ -363,7 +324,7 @@ mod tests {
             directory,
             WorkerRole::Sender,
         );
-        Slots::new([account()], 1, watch, TaskTracker::new())
+        Slots::new([account()], most, watch, TaskTracker::new())
     }
 
     #[tokio::test]
@@ -376,6 +337,27 @@ mod tests {
         let (coming, ()) = tokio::join!(slots.take(&account, Kept::InBroker), async { drop(first) });
         assert!(coming.is_some());
         assert!(!slots.has_backlog(&account));
+    }
+
+    #[tokio::test]
+    async fn what_is_claimed_ahead_is_called_when_a_call_ends_and_no_earlier() {
+        let slots = places(8);
+        let account = account();
+        assert_eq!(slots.take_all(&account).len(), 8, "none ahead before a call has ended");
+        slots.places[&account].line.advance(Duration::from_millis(100));
+        let mut calls = slots.take_all(&account);
+        assert_eq!(calls.len(), 10, "and a quarter then");
+        let mut ahead = calls.split_off(8);
+        for call in &mut calls {
+            assert!(slots.begin(&account, call).await);
+        }
+        let waits = tokio::time::timeout(PATIENCE, slots.begin(&account, &mut ahead[0]));
+        assert!(waits.await.is_err(), "eight calls are under way");
+        calls.pop();
+        assert!(slots.begin(&account, &mut ahead[0]).await);
+        assert!(slots.begin(&account, &mut ahead[0]).await, "it has begun already");
+        let waits = tokio::time::timeout(PATIENCE, slots.begin(&account, &mut ahead[1]));
+        assert!(waits.await.is_err(), "eight calls are under way again");
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! How long a receipt takes from publishing to the vendor while there is enough of everything.
+//! How long a receipt takes from publishing to the vendor while there is enough of everything: with kassa, and with the
+//! batched floor at the same rate, which shows what of it is the machine's.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,11 +8,14 @@ use anyhow::ensure;
 use serde::Serialize;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::broker::messages;
+use super::broker::{Publisher, To, messages};
 use super::contender::Rows;
+use super::database::Store;
 use super::fleet::Empty;
+use super::floor::{self, Mode};
 use super::options::Settings;
 use super::pauses::Watch;
+use super::report::Spread;
 use super::vendor::micros_now;
 use super::world::World;
 
@@ -21,12 +25,22 @@ const TICK: Duration = Duration::from_millis(2);
 /// The first seconds open connections.
 const WARMING: Duration = Duration::from_secs(2);
 
-/// Milliseconds from before a message is published until the vendor has read its request. What the vendor then takes is
-/// its own time.
+/// What a stopping process may take.
+const STOPPING: Duration = Duration::from_secs(30);
+
+/// kassa and the floor in turn, as often as there are rounds.
 #[derive(Debug, Serialize)]
 pub(crate) struct Latency {
     /// Receipts a second that were asked for.
     pub(crate) rate: f64,
+    pub(crate) kassa: Vec<Run>,
+    pub(crate) floor: Vec<Run>,
+}
+
+/// Milliseconds from before a message is published until the vendor has read its request. What the vendor then takes is
+/// its own time.
+#[derive(Debug, Serialize)]
+pub(crate) struct Run {
     #[serde(flatten)]
     pub(crate) all: Percentiles,
     /// Of the receipts during which the machine was not held up from outside, where that can be known.
@@ -56,9 +70,61 @@ impl Percentiles {
     }
 }
 
+/// The middle p99 of some runs; of those receipts only that were not disturbed, if that is what is asked for. `None` when
+/// there were none or nobody could know.
+pub(crate) fn middle_p99(runs: &[Run], is_undisturbed: bool) -> Option<f64> {
+    let values = runs.iter().filter_map(|run| {
+        let counted = if is_undisturbed {
+            run.undisturbed.as_ref()?
+        } else {
+            &run.all
+        };
+        (counted.counted > 0).then_some(counted.p99_ms)
+    });
+    let values: Vec<f64> = values.collect();
+    (!values.is_empty()).then(|| Spread::of(values).median)
+}
+
 pub(crate) async fn measure(world: &World, settings: &Settings, rate: f64) -> anyhow::Result<Latency> {
+    let mut latency = Latency {
+        rate,
+        kassa: Vec::new(),
+        floor: Vec::new(),
+    };
+    for round in 1..=settings.rounds {
+        latency.kassa.push(of_kassa(world, settings, rate).await?);
+        latency.floor.push(of_the_floor(world, settings, rate).await?);
+        for (who, runs) in [("kassa", &latency.kassa), ("floor, batched", &latency.floor)] {
+            let p99 = runs.last().map_or(f64::NAN, |run| run.all.p99_ms);
+            eprintln!("bench: round {round}, {who} at {rate:.0}/s: p99 {p99:.1} ms");
+        }
+    }
+    Ok(latency)
+}
+
+async fn of_kassa(world: &World, settings: &Settings, rate: f64) -> anyhow::Result<Run> {
     let fleet = Empty::fleet(world).await?;
     let mut sender = fleet.kassa.start_ready("sender", &[]).await?;
+    let run = publish(world, &fleet.publisher, &fleet.to, settings, rate).await?;
+    sender.stop(STOPPING).await?;
+    fleet.store.remove().await?;
+    Ok(run)
+}
+
+async fn of_the_floor(world: &World, settings: &Settings, rate: f64) -> anyhow::Result<Run> {
+    world.vendor.forget().await?;
+    let store = Store::create(&world.database_url, Rows::Kassa).await?;
+    let publisher = Publisher::connect(&world.amqp_url).await?;
+    publisher.fresh_queue().await?;
+    let mut worker = floor::start(world, store.url(), Rows::Kassa, Mode::Batched)?;
+    let run = publish(world, &publisher, &To::Work, settings, rate).await?;
+    worker.stop(STOPPING).await?;
+    store.remove().await?;
+    Ok(run)
+}
+
+/// Publishes evenly, and looks into the vendor's books.
+async fn publish(world: &World, publisher: &Publisher, to: &To, settings: &Settings, rate: f64) -> anyhow::Result<Run> {
     let watch = Watch::start(&world.folder)?;
     let lasting = WARMING + Duration::from_secs(settings.seconds);
     #[expect(
@@ -68,7 +134,7 @@ pub(crate) async fn measure(world: &World, settings: &Settings, rate: f64) -> an
     )]
     let due = |elapsed: Duration| (rate * elapsed.as_secs_f64()) as u64;
     let all = due(lasting).max(1);
-    let mut messages = messages(Rows::Kassa, &fleet.to, 1, all);
+    let mut messages = messages(Rows::Kassa, to, 1, all);
     let mut published = HashMap::new();
     let mut confirms = Vec::new();
     let mut ticks = interval(TICK);
@@ -82,7 +148,7 @@ pub(crate) async fn measure(world: &World, settings: &Settings, rate: f64) -> an
         {
             let id = format!("invoice_main_{}", message.number);
             published.insert(id, (began.elapsed(), micros_now()));
-            confirms.push(fleet.publisher.send(&fleet.to, message).await?);
+            confirms.push(publisher.send(to, message).await?);
             sent += 1;
         }
     }
@@ -94,7 +160,6 @@ pub(crate) async fn measure(world: &World, settings: &Settings, rate: f64) -> an
     });
     arrived.await?;
     let pauses = watch.end().await?;
-    sender.stop(Duration::from_secs(30)).await?;
 
     let (mut latencies, mut undisturbed) = (Vec::new(), Vec::new());
     for arrival in world.vendor.arrivals().await? {
@@ -111,9 +176,8 @@ pub(crate) async fn measure(world: &World, settings: &Settings, rate: f64) -> an
             }
         }
     }
-    fleet.store.remove().await?;
-    Ok(Latency {
-        rate,
+    ensure!(!latencies.is_empty(), "the vendor knows none of the receipts");
+    Ok(Run {
         all: Percentiles::of(latencies)?,
         undisturbed: pauses.map(|_| Percentiles::of(undisturbed)).transpose()?,
     })

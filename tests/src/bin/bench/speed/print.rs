@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::contender::Rows;
-use super::latency::Percentiles;
+use super::latency::{Latency, Percentiles};
 use super::ratios::Aim;
 use super::report::Report;
 
@@ -67,25 +67,7 @@ fn rest(report: &Report) {
             finished.rows, finished.beside.median, finished.alone.median, finished.ratio
         );
     }
-    if let Some(latency) = &report.latency {
-        let words = |it: &Percentiles| {
-            format!(
-                "p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, most {:.1} ms of {}",
-                it.p50_ms, it.p90_ms, it.p99_ms, it.most_ms, it.counted
-            )
-        };
-        println!("publishing to vendor at {:.0}/s: {}", latency.rate, words(&latency.all));
-        match &latency.undisturbed {
-            Some(undisturbed) if undisturbed.counted == 0 => {
-                println!("  the machine was held up from outside all the time");
-            }
-            Some(undisturbed) => println!(
-                "  while the machine was not held up from outside: {}",
-                words(undisturbed)
-            ),
-            None => println!("  how often the machine was held up from outside can be seen by root only"),
-        }
-    }
+    report.latency.iter().for_each(latency);
     for little in &report.little {
         println!(
             "vendor at {} ms, {} slots: {:.0}/s of {:.0}/s",
@@ -141,4 +123,26 @@ fn aligned(mut table: Table, right: std::ops::Range<usize>) {
         }
     }
     println!("{}\n", table.trim_fmt());
+}
+
+fn latency(latency: &Latency) {
+    let words = |it: &Percentiles| {
+        format!(
+            "p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, most {:.1} ms of {}",
+            it.p50_ms, it.p90_ms, it.p99_ms, it.most_ms, it.counted
+        )
+    };
+    for (who, runs) in [("kassa", &latency.kassa), ("the batched floor", &latency.floor)] {
+        println!("publishing to vendor at {:.0}/s with {who}:", latency.rate);
+        for run in runs {
+            println!("  {}", words(&run.all));
+            match &run.undisturbed {
+                Some(undisturbed) if undisturbed.counted == 0 => {
+                    println!("    the machine was held up from outside all the time");
+                }
+                Some(undisturbed) => println!("    while it was not held up from outside: {}", words(undisturbed)),
+                None => println!("    how often the machine was held up from outside can be seen by root only"),
+            }
+        }
+    }
 }
