@@ -58,6 +58,32 @@ async fn a_database_that_says_nothing_any_more_counts_as_lost_and_is_used_again_
     back.await.expect("it is used again");
 }
 
+#[tokio::test]
+async fn what_is_left_in_the_middle_of_a_statement_is_in_nobodys_way() {
+    let scratch = Scratch::new().await;
+    let config = Config {
+        // One of them for what runs for every receipt.
+        max_connections: 2,
+        ..Config::at(scratch.url())
+    };
+    let ledger = Ledger::open(&config, "impatient").expect("the URL is one");
+    queued(&ledger, "417").await;
+    let events = ledger.take_events(10).await.expect("no outage");
+    assert_eq!(events.len(), 1);
+
+    let mut holder = scratch.pool.begin().await.expect("a transaction");
+    let held = sqlx::query("SELECT event_id FROM outbox FOR UPDATE").fetch_all(&mut *holder);
+    assert_eq!(held.await.expect("locked").len(), 1);
+    let ids = [events[0].id];
+    let marking = tokio::time::timeout(Duration::from_millis(300), ledger.mark_published(&ids));
+    assert!(marking.await.is_err(), "its caller has gone while it waits for the row");
+
+    // On that connection it would wait behind the statement that was left.
+    let next = tokio::time::timeout(Duration::from_secs(10), queued(&ledger, "418"));
+    next.await.expect("another connection is made");
+    holder.rollback().await.expect("released");
+}
+
 /// Carries bytes both ways while `talks`; what the server says meanwhile is gone for ever.
 async fn carry(client: TcpStream, server: TcpStream, talks: watch::Receiver<bool>) {
     let (mut client_read, mut client_write) = client.into_split();
