@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join;
 use kassa_tests::fleet::Pace;
+use kassa_tests::process::Process;
 use kassa_tests::wait;
 use simulator::{Account, Action, Point, Rule, Traffic};
 
@@ -87,6 +88,20 @@ async fn an_answer_that_cannot_be_written_down_yet_takes_no_place_from_the_next_
     .await
 }
 
+/// A sender with eight slots that has learnt that calls are quick, and then has ten receipts claimed while calls take long.
+async fn two_claimed_ahead(world: &World, slow_millis: u64) -> anyhow::Result<Process> {
+    let sender = world.sender("first").await?;
+    let answers_after = |millis| Rule::new(Point::Register, Action::Nothing).delayed(Duration::from_millis(millis));
+    world.fault(answers_after(20))?;
+    publish(world, "main", "quick", 40).await?;
+    until_count(world, "quick", "state = 'waiting'", 40).await?;
+    world.heal();
+    world.fault(answers_after(slow_millis))?;
+    publish(world, "main", "slow", 30).await?;
+    until_count(world, "slow", "state = 'sending'", 10).await?;
+    Ok(sender)
+}
+
 #[tokio::test]
 async fn what_is_claimed_ahead_makes_no_call_more_and_goes_out_once_when_its_sender_was_killed() -> anyhow::Result<()> {
     let pace = Pace {
@@ -94,28 +109,55 @@ async fn what_is_claimed_ahead_makes_no_call_more_and_goes_out_once_when_its_sen
         ..pace()
     };
     within("ahead", &pace, async |world| {
-        let mut first = world.sender("first").await?;
-        let answers_after = |time| Rule::new(Point::Register, Action::Nothing).delayed(time);
-        world.fault(answers_after(Duration::from_millis(100)))?;
-        publish(world, "main", "quick", 40).await?;
-        until_count(world, "quick", "state = 'waiting'", 40).await?;
-        world.heal();
-        // Within the time limit of a call, and long enough to look at the table.
-        world.fault(answers_after(Duration::from_millis(1500)))?;
-        publish(world, "main", "slow", 30).await?;
-        until_count(world, "slow", "state = 'sending'", 10).await?;
-        assert_eq!(
-            traffic(world, "register").most_at_once,
-            8,
-            "two are claimed and not called"
-        );
+        let mut first = two_claimed_ahead(world, 1500).await?;
         first.kill().await?;
         world.heal();
         let _second = world.sender("second").await?;
         let _poller = world.poller("poller").await?;
         until_count(world, "slow", "state = 'done'", 30).await?;
-        assert_eq!(traffic(world, "register").most_at_once, 8);
+        assert_eq!(
+            traffic(world, "register").most_at_once,
+            8,
+            "the two that were claimed ahead were not called"
+        );
         assert_each_once(world, "quick", 40);
+        assert_each_once(world, "slow", 30);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_is_claimed_ahead_goes_back_unsent_when_its_account_is_paused() -> anyhow::Result<()> {
+    let pace = Pace {
+        call: "10s",
+        lease: "40s",
+        sender: "slots = 8",
+        ..pace()
+    };
+    within("paused", &pace, async |world| {
+        let _sender = two_claimed_ahead(world, 6000).await?;
+        world
+            .fleet
+            .command(&["account", "pause", "main", "--reason", "inventory"])
+            .await?;
+        let gave_back = "SELECT count(*) FROM attempts a JOIN transactions t ON t.id = a.transaction_id \
+            JOIN registrations r ON r.transaction_id = t.id AND r.generation = t.generation \
+            WHERE a.class = 'returned' AND t.state = 'retrying' AND t.trials = 0 AND r.wire_body IS NULL";
+        wait::until("both are given back", crate::world::LIMIT, async || {
+            let given_back: i64 = sqlx::query_scalar(gave_back).fetch_one(&world.pool).await?;
+            Ok((given_back == 2).then_some(()))
+        })
+        .await?;
+        assert_eq!(
+            traffic(world, "register").requests,
+            48,
+            "nothing was called since the account was paused"
+        );
+        world.heal();
+        world.fleet.command(&["account", "resume", "main"]).await?;
+        let _poller = world.poller("poller").await?;
+        until_count(world, "slow", "state = 'done'", 30).await?;
         assert_each_once(world, "slow", 30);
         Ok(())
     })

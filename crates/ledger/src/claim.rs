@@ -400,7 +400,8 @@ impl Ledger {
         readable(&self.hot, rows).await
     }
 
-    /// Gives back a claim that was not used, without a trial: the worker is stopping.
+    /// Gives back a claim with which nothing was sent, without a trial. It is due at once, before what came after it. If
+    /// nothing was sent before either, it is rendered anew: what the settings are by then may be why it was given back.
     ///
     /// # Errors
     /// An outage; the claim then ends with its lease.
@@ -414,13 +415,31 @@ impl Ledger {
                 UPDATE transactions
                 SET state = 'retrying',
                     claim_token = NULL,
-                    due_at = now(),
+                    -- It was due when it was claimed.
+                    due_at = accepted_at,
                     version = version + 1,
                     updated_at = now()
                 WHERE id = $1
                     AND fence = $2
                     AND state = 'sending'
-                RETURNING id
+                RETURNING id, generation
+            ),
+            unrendered AS (
+                UPDATE registrations r
+                SET wire_body = NULL,
+                    rendered_at = NULL
+                FROM returned t
+                WHERE r.transaction_id = t.id
+                    AND r.generation = t.generation
+                    AND NOT EXISTS (
+                        SELECT
+                        FROM attempts a
+                        WHERE a.transaction_id = t.id
+                            AND a.generation = t.generation
+                            AND a.number <> $2
+                            AND a.kind = 'send'
+                            AND a.class IS DISTINCT FROM 'returned'
+                    )
             )
             UPDATE attempts
             SET finished_at = now(),

@@ -60,13 +60,9 @@ async fn run(context: &Arc<Context>, claimed: Box<Claimed>, claimed_at: Instant,
     let before = past
         .doubt
         .map(|doubt| Before::of(doubt, vendor.idempotency_horizon(None), Instant::now()));
-    if before.is_some_and(|before| before.ends_within(vendor.longest_call())) {
-        let reply = not_called(forgotten(None));
-        return record(context, Some(vendor), claimed, reply, before, Gate::Open).await;
-    }
     let (claimed, claimed_at) = match past.predecessor.clone() {
         Some(predecessor) => {
-            if !may_begin(context, vendor, &claimed, claimed_at, &mut slot).await {
+            if !its_turn(context, vendor, &claimed, claimed_at, &mut slot).await {
                 return give_back(context, &claimed).await;
             }
             // Boxed, so that not every attempt has room for what few need.
@@ -82,10 +78,11 @@ async fn run(context: &Arc<Context>, claimed: Box<Claimed>, claimed_at: Instant,
         Ok(None) => return,
         Err(refusal) => return record(context, Some(vendor), claimed, not_called(refusal), before, Gate::Open).await,
     };
-    if !may_begin(context, vendor, &claimed, claimed_at, &mut slot).await {
+    if !its_turn(context, vendor, &claimed, claimed_at, &mut slot).await {
         return give_back(context, &claimed).await;
     }
     if before.is_some_and(|before| before.ends_within(vendor.longest_call())) {
+        drop(slot);
         let reply = not_called(forgotten(None));
         return record(context, Some(vendor), claimed, reply, before, Gate::Open).await;
     }
@@ -96,6 +93,7 @@ async fn run(context: &Arc<Context>, claimed: Box<Claimed>, claimed_at: Instant,
     };
     let began = Instant::now();
     let reply = vendor.register(&call).await;
+    slot.called(began.elapsed());
     measure(&claimed, &reply);
     let gate = context.gates.note(&claimed, &reply.outcome, &slot, began).await;
     // The place was one at the vendor, who has answered; writing the answer down takes none from the next receipt.
@@ -115,9 +113,9 @@ fn measure(claimed: &Claimed, reply: &Reply<vendors::Registered>) {
     metrics::vendor_call(vendor, "send", outcome, reply.exchange.duration);
 }
 
-/// Waits for the turn of a call. It may not begin when it could outlive the lease, when the account was closed while it
-/// waited, or when we are stopping.
-async fn may_begin(
+/// Waits until the vendor may be called. He may not when the call could outlive the lease, when the account was closed
+/// meanwhile, or when we are stopping.
+async fn its_turn(
     context: &Context,
     vendor: &dyn Vendor,
     claimed: &Claimed,
@@ -126,12 +124,11 @@ async fn may_begin(
 ) -> bool {
     let longest = vendor.longest_call().saturating_add(RECORDING);
     let latest = claimed_at + context.config.lease.saturating_sub(longest);
-    let begins = context
-        .stop
-        .run_until_cancelled(context.slots.begin(&claimed.account, slot));
-    // A turn that came too late goes back with the place.
-    let begins = tokio::time::timeout_at(latest.into(), begins).await;
-    matches!(begins, Ok(Some(true))) && Instant::now() <= latest && !context.stop.is_cancelled()
+    let turn = context.slots.turn(&claimed.account, slot);
+    let turn = context.stop.run_until_cancelled(turn);
+    let turn = tokio::time::timeout_at(latest.into(), turn).await;
+    // Both may have come at once.
+    turn == Ok(Some(true)) && Instant::now() <= latest && !context.stop.is_cancelled()
 }
 
 /// Gives back a claim with which nothing was sent.

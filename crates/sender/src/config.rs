@@ -83,6 +83,6 @@ impl Config {
 
 /// What a lease must leave for writing the outcome down, and for clocks that run apart.
 pub(crate) const RECORDING: Duration = Duration::from_secs(1);
-/// What a lease must leave between the claim and the call: an attempt that begins later is given back unsent, so with
-/// nothing left none would ever be made.
+/// What a lease must leave between the claim and the call, the wait for its turn included: an attempt that begins later is
+/// given back unsent, so with nothing left none would ever be made.
 pub(crate) const STARTING: Duration = Duration::from_secs(1);

@@ -2,9 +2,10 @@
 //!
 //! A place is free when the gate is open, when this process has a slot, and when the account's limits leave one to this
 //! process. It ends with the call, not with its record. At a vendor who answers quickly there are a few places more than
-//! calls: their receipts are claimed ahead, so that the next call begins as soon as one ends and not after a commit. What
-//! finds none within a moment stays in the table, and the account then has a backlog: as long as it lasts only the sweep gives out places, because it is fair between the stores of the
-//! account and sees the oldest first.
+//! calls: their receipts are claimed ahead, so that the next call begins as soon as one ends and not after a commit.
+//!
+//! What finds no place within a moment stays in the table, and the account then has a backlog: as long as it lasts only the
+//! sweep gives out places, because it is fair between the stores of the account and sees the oldest first.
 //!
 //! A receipt that is left to the sweep costs two commits more, and so a backlog that the vendor could have worked off would
 //! feed itself: the more is left, the slower everything is, and the more is left. Therefore what still is in the broker
@@ -17,7 +18,7 @@ mod turns;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ledger::Watch;
 use receipt::AccountName;
@@ -57,15 +58,12 @@ pub(crate) enum Kept {
 /// A place among those of an account.
 pub(crate) struct CallSlot {
     permit: Option<Permit>,
-    call: Option<UnderWay>,
+    /// Held from the moment when the vendor may be called.
+    turn: Option<Permit>,
+    /// How long the call took, once one was made.
+    took: Option<Duration>,
     place: Arc<Place>,
     freed: Arc<Notify>,
-}
-
-/// A call that was begun.
-struct UnderWay {
-    turn: Permit,
-    began: Instant,
 }
 
 /// The places of this process.
@@ -83,14 +81,16 @@ pub(crate) struct Slots {
 
 #[derive(Default)]
 struct Place {
+    /// Counts the places, those of receipts claimed ahead among them.
     limiter: Limiter,
+    /// Counts the calls.
+    turns: Turns,
     backlog: AtomicBool,
     /// How many were left to the sweep. A sweep that found nothing may have looked before the last of them.
     passed_over: AtomicU64,
     /// Told of each place that comes free, one of those who wait at a time; and, all of them, of the end of a backlog.
     vacated: Notify,
     line: Line,
-    turns: Turns,
 }
 
 impl Place {
@@ -113,18 +113,32 @@ impl Place {
     }
 }
 
+impl Slot {
+    /// Says that a call was made, and how long it took.
+    pub(crate) fn called(&mut self, took: Duration) {
+        match self {
+            Self::Call(slot) => {
+                slot.permit.iter_mut().for_each(Permit::begin);
+                slot.took = Some(took);
+            }
+            Self::Probe(_) => {}
+        }
+    }
+}
+
 impl Drop for CallSlot {
     fn drop(&mut self) {
-        let was_used = self.call.is_some();
         // First the turn: for the next call everything is ready.
-        if let Some(UnderWay { turn, began }) = self.call.take() {
+        if let Some(turn) = self.turn.take() {
             self.place.turns.give(turn);
-            self.place.line.advance(began.elapsed());
+        }
+        if let Some(took) = self.took {
+            self.place.line.advance(took);
         }
         drop(self.permit.take());
         if !self.place.backlog.load(Ordering::Relaxed) {
             self.place.vacated.notify_one();
-        } else if was_used {
+        } else if self.took.is_some() {
             // A place that was not used is no news to the sweep, which may have given it back itself.
             self.freed.notify_one();
         }
@@ -150,23 +164,16 @@ impl Slots {
         }
     }
 
-    /// Waits until the call may begin that a place is for; at once when it has begun already. Returns false when it may
-    /// not begin any more, because the account was closed.
-    pub(crate) async fn begin(&self, account: &AccountName, slot: &mut Slot) -> bool {
+    /// Waits until the vendor may be called that a place is for. Returns false when he may not be called any more, because
+    /// the account was closed.
+    pub(crate) async fn turn(&self, account: &AccountName, slot: &mut Slot) -> bool {
         let Slot::Call(slot) = slot else { return true };
-        if slot.call.is_some() {
-            return true;
-        }
         let at_once = || self.allowed(account).map(|bounds| bounds.at_once);
-        let Some(turn) = slot.place.turns.take(at_once).await else {
-            return false;
-        };
-        slot.permit.iter_mut().for_each(Permit::begin);
-        slot.call = Some(UnderWay {
-            turn,
-            began: Instant::now(),
-        });
-        true
+        if slot.turn.is_none() {
+            slot.turn = slot.place.turns.take(at_once).await;
+        }
+        // A question to the vendor may have come between.
+        slot.turn.is_some() && at_once().is_some()
     }
 
     /// A place for what has just come, if one comes free within a moment and nobody has waited for it longer.
@@ -290,7 +297,8 @@ impl Slots {
     fn slot(&self, place: &Arc<Place>, permit: Permit) -> Slot {
         Slot::Call(CallSlot {
             permit: Some(permit),
-            call: None,
+            turn: None,
+            took: None,
             place: Arc::clone(place),
             freed: Arc::clone(&self.freed),
         })
@@ -299,6 +307,8 @@ impl Slots {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use ledger::{Ledger, WorkerRole};
     use receipt::intake::Directory;
 
@@ -332,7 +342,7 @@ mod tests {
         let slots = one_place();
         let mut first = slots.take(&account(), Kept::InTable).await.expect("the place is free");
         let account = account();
-        assert!(slots.begin(&account, &mut first).await);
+        first.called(Duration::from_millis(5));
         // Polled in this order: it comes before the place is free.
         let (coming, ()) = tokio::join!(slots.take(&account, Kept::InBroker), async { drop(first) });
         assert!(coming.is_some());
@@ -349,14 +359,14 @@ mod tests {
         assert_eq!(calls.len(), 10, "and a quarter then");
         let mut ahead = calls.split_off(8);
         for call in &mut calls {
-            assert!(slots.begin(&account, call).await);
+            assert!(slots.turn(&account, call).await);
         }
-        let waits = tokio::time::timeout(PATIENCE, slots.begin(&account, &mut ahead[0]));
+        let waits = tokio::time::timeout(PATIENCE, slots.turn(&account, &mut ahead[0]));
         assert!(waits.await.is_err(), "eight calls are under way");
         calls.pop();
-        assert!(slots.begin(&account, &mut ahead[0]).await);
-        assert!(slots.begin(&account, &mut ahead[0]).await, "it has begun already");
-        let waits = tokio::time::timeout(PATIENCE, slots.begin(&account, &mut ahead[1]));
+        assert!(slots.turn(&account, &mut ahead[0]).await);
+        assert!(slots.turn(&account, &mut ahead[0]).await, "it has its turn already");
+        let waits = tokio::time::timeout(PATIENCE, slots.turn(&account, &mut ahead[1]));
         assert!(waits.await.is_err(), "eight calls are under way again");
     }
 

@@ -19,7 +19,7 @@ const ABANDONED_PER_STEP: i64 = 100;
 
 /// Claims what is due into the free slots and starts the attempts. Returns how many.
 pub(crate) async fn step(context: &Arc<Context>) -> Result<usize, LedgerError> {
-    // The slots are taken first: a claim without a slot would only wait while its lease runs.
+    // The places are taken first: a claim without one would only wait while its lease runs.
     let (mut waiting, mut others) = (Places::new(), Places::new());
     for account in context.slots.accounts() {
         let taken = context.slots.take_all(account);

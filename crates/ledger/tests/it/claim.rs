@@ -1,10 +1,12 @@
 //! Claims by pointer, the rendered request, and claims that are given back.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use ledger::{Acceptance, Claim, NewTransaction, Recorded};
 use receipt::{Doubt, RetryClass, TransactionId};
 
-use crate::sample::{LEASE, MINUTE, WIRE_BODY, claim, claimed, offer, outcome, queued, refused, retry, waiting};
+use crate::sample::{LEASE, MINUTE, WIRE_BODY, claim, claimed, offer, outcome, queued, quota, refused, retry, waiting};
 use crate::scratch::Scratch;
 
 fn won(answers: &[Result<Claim, ledger::LedgerError>]) -> usize {
@@ -208,6 +210,40 @@ async fn a_claim_that_is_given_back_costs_no_trial_and_is_due_at_once() {
 
     let second = claim(&ledger, id, 1).await;
     assert_eq!((second.attempt, second.trials, second.doubt), (2, 0, Doubt::None));
+}
+
+#[tokio::test]
+async fn what_is_given_back_is_rendered_anew_unless_it_may_have_been_sent_before() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger();
+    let first = claimed(&ledger, "417").await;
+    let id = first.subject.transaction_id;
+    ledger.give_back(&first).await.expect("given back");
+    let second = claim(&ledger, id, 1).await;
+    assert_eq!(second.wire_body, None, "it never left");
+    let body = ledger.store_wire_body(&second, "rendered anew".to_owned()).await;
+    assert_eq!(body.expect("stored"), "rendered anew");
+
+    // Its worker dies, and the next one has to give it back: what the vendor may have must be repeated as it was.
+    let third = crate::sample::reclaimed(&scratch, &ledger).await;
+    ledger.give_back(&third).await.expect("given back");
+    let fourth = claim(&ledger, id, 3).await;
+    assert_eq!(fourth.wire_body.as_deref(), Some("rendered anew"));
+}
+
+#[tokio::test]
+async fn what_is_given_back_goes_before_what_came_after_it() {
+    let scratch = Scratch::new().await;
+    let ledger = scratch.ledger();
+    let first = claimed(&ledger, "417").await;
+    let _second = queued(&ledger, "418").await;
+    ledger.give_back(&first).await.expect("given back");
+    let claims = ledger
+        .claim_due(&quota(1), Duration::ZERO, LEASE)
+        .await
+        .expect("no outage");
+    assert_eq!(claims.len(), 1);
+    assert_eq!(claims[0].subject.transaction_id, first.subject.transaction_id);
 }
 
 #[tokio::test]

@@ -1,13 +1,17 @@
 //! How quickly places come free: whether it is worth waiting for one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// A line in which a place comes free this often is a moving one: whoever is behind as many others as are accepted at
 /// once by default gets a place within the patience of one who has just come.
 const MOVING: Duration = Duration::from_micros(1900);
 /// When none came free for so long, the line stands still, whatever it did before.
 const STANDSTILL: Duration = Duration::from_millis(50);
+/// When no call has ended for so long, nobody is claimed ahead: how long calls take now is not known.
+const SILENCE: Duration = Duration::from_secs(1);
 /// Receipts are claimed ahead that get their turn within this time: longer than a claim takes on a busy machine.
 const AHEAD: Duration = Duration::from_millis(50);
 
@@ -57,13 +61,15 @@ impl Line {
     }
 
     /// How many receipts are claimed before there is a place for their calls, beside `at_once` calls: as many as get one
-    /// within [`AHEAD`], and a quarter of the calls at most. While calls take seconds it is nobody.
+    /// within [`AHEAD`], and a quarter of the calls at most. While calls take seconds it is nobody, or they would wait until
+    /// their leases are too short, be given back, and be claimed again.
     ///
     /// Without them a place would stay empty from the answer to one receipt to the commit of the next one's claim, which
     /// at a vendor who answers in a third of a second is a twentieth of the time.
     pub(super) fn ahead(&self, at_once: u32) -> u32 {
         let call = self.call.load(Ordering::Relaxed);
-        if call == 0 {
+        let since = self.now().saturating_sub(self.last.load(Ordering::Relaxed));
+        if call == 0 || since > micros(SILENCE) {
             return 0;
         }
         let soon = u64::from(at_once).saturating_mul(micros(AHEAD)) / call;
@@ -98,7 +104,17 @@ mod tests {
         assert_eq!(line.ahead(128), 0, "they would wait while their leases run");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_claimed_ahead_of_calls_that_do_not_end() {
+        let line = Line::default();
+        line.advance(QUICK);
+        tokio::time::advance(SILENCE).await;
+        assert_eq!(line.ahead(128), 32);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(line.ahead(128), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_line_moves_while_places_come_free_one_after_the_other_and_not_after_a_standstill() {
         let line = Line::default();
         assert!(!line.moves(), "nothing is known yet");
@@ -106,7 +122,7 @@ mod tests {
             line.advance(QUICK);
         }
         assert!(line.moves());
-        tokio::time::sleep(STANDSTILL).await;
+        tokio::time::advance(STANDSTILL).await;
         assert!(!line.moves());
         line.advance(QUICK);
         assert!(!line.moves(), "one call after a standstill is no movement yet");

@@ -80,6 +80,16 @@ impl Publisher {
         Ok(())
     }
 
+    /// Whether somebody consumes the queue of floor and peers.
+    pub(crate) async fn is_consumed(&self) -> anyhow::Result<bool> {
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let declared = self.channel.queue_declare(WORK.into(), options, FieldTable::default());
+        Ok(declared.await?.consumer_count() > 0)
+    }
+
     pub(crate) async fn delete_queue(&self) -> anyhow::Result<()> {
         self.channel
             .queue_delete(WORK.into(), QueueDeleteOptions::default())

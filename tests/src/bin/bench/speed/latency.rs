@@ -25,6 +25,9 @@ const TICK: Duration = Duration::from_millis(2);
 /// The first seconds open connections.
 const WARMING: Duration = Duration::from_secs(2);
 
+/// What a starting process may take.
+const STARTING: Duration = Duration::from_secs(30);
+
 /// What a stopping process may take.
 const STOPPING: Duration = Duration::from_secs(30);
 
@@ -70,18 +73,20 @@ impl Percentiles {
     }
 }
 
-/// The middle p99 of some runs; of those receipts only that were not disturbed, if that is what is asked for. `None` when
-/// there were none or nobody could know.
-pub(crate) fn middle_p99(runs: &[Run], is_undisturbed: bool) -> Option<f64> {
-    let values = runs.iter().filter_map(|run| {
-        let counted = if is_undisturbed {
-            run.undisturbed.as_ref()?
-        } else {
-            &run.all
-        };
-        (counted.counted > 0).then_some(counted.p99_ms)
-    });
-    let values: Vec<f64> = values.collect();
+impl Run {
+    pub(crate) fn all(&self) -> Option<&Percentiles> {
+        Some(&self.all)
+    }
+
+    pub(crate) fn undisturbed(&self) -> Option<&Percentiles> {
+        self.undisturbed.as_ref()
+    }
+}
+
+/// The middle p99 of these receipts of some runs. `None` when there were none, or nobody could know.
+pub(crate) fn middle_p99(runs: &[Run], these: fn(&Run) -> Option<&Percentiles>) -> Option<f64> {
+    let counted = runs.iter().filter_map(these).filter(|these| these.counted > 0);
+    let values: Vec<f64> = counted.map(|these| these.p99_ms).collect();
     (!values.is_empty()).then(|| Spread::of(values).median)
 }
 
@@ -117,6 +122,10 @@ async fn of_the_floor(world: &World, settings: &Settings, rate: f64) -> anyhow::
     let publisher = Publisher::connect(&world.amqp_url).await?;
     publisher.fresh_queue().await?;
     let mut worker = floor::start(world, store.url(), Rows::Kassa, Mode::Batched)?;
+    let consumes = kassa_tests::wait::until("the floor consumes", STARTING, async || {
+        Ok(publisher.is_consumed().await?.then_some(()))
+    });
+    consumes.await?;
     let run = publish(world, &publisher, &To::Work, settings, rate).await?;
     worker.stop(STOPPING).await?;
     store.remove().await?;

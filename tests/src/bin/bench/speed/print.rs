@@ -140,7 +140,10 @@ fn latency(latency: &Latency) {
                 Some(undisturbed) if undisturbed.counted == 0 => {
                     println!("    the machine was held up from outside all the time");
                 }
-                Some(undisturbed) => println!("    while it was not held up from outside: {}", words(undisturbed)),
+                Some(undisturbed) => println!(
+                    "    while the machine was not held up from outside: {}",
+                    words(undisturbed)
+                ),
                 None => println!("    how often the machine was held up from outside can be seen by root only"),
             }
         }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::contender::{Rows, Who};
-use super::latency::middle_p99;
+use super::latency::{Run, middle_p99};
 use super::report::{Report, Spread};
 
 /// One comparison.
@@ -73,9 +73,9 @@ pub(crate) fn of(report: &Report) -> Vec<Ratio> {
 
     if let Some(latency) = &report.latency {
         let what = "p99 from publishing to the vendor at half load, ms";
-        ratios.extend(middle_p99(&latency.kassa, false).map(|p99| Ratio::new(what, p99, AtMost(50.0))));
+        ratios.extend(middle_p99(&latency.kassa, Run::all).map(|p99| Ratio::new(what, p99, AtMost(50.0))));
         let what = format!("{what}, while the machine was not held up");
-        ratios.extend(middle_p99(&latency.kassa, true).map(|p99| Ratio::new(what, p99, AtMost(50.0))));
+        ratios.extend(middle_p99(&latency.kassa, Run::undisturbed).map(|p99| Ratio::new(what, p99, AtMost(50.0))));
     }
     for little in &report.little {
         let what = format!(
