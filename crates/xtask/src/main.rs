@@ -7,6 +7,7 @@
 
 mod clients;
 mod command;
+mod disk;
 mod play;
 mod progress;
 mod services;

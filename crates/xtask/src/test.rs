@@ -11,6 +11,7 @@ use anyhow::{Result, ensure};
 use crate::{
     clients,
     command::run,
+    disk,
     progress::human,
     services::{self, Urls},
     sqlx,
@@ -78,6 +79,7 @@ fn tests(report: &mut Report, urls: &Urls, words: &[&str]) -> Result<()> {
         )
     })?;
     report.step("clients", clients::up)?;
+    report.step("disk", disk::ensure_room)?;
     let own_servers = services::programs();
     report.step("tests", || {
         let mut test = cargo();
